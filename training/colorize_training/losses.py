@@ -1,0 +1,42 @@
+"""Losses of the default recipe: cross-entropy over ab bins with class rebalancing, and Huber regression."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NEIGHBOURS, SIGMA = 5, 5.0  # soft encoding: Zhang et al. 2016, section 2.1
+TABLE_REACH = 128  # ab rounded to whole units within -128..127 indexes the soft-encoding table
+
+
+class BinTargets:
+    """Soft encoding of ab in its nearest bins, by a table over whole ab units."""
+
+    def __init__(self, centres: Tensor) -> None:
+        units = torch.arange(-TABLE_REACH, TABLE_REACH, dtype=torch.float32)
+        points = torch.cartesian_prod(units, units)
+        distance, self.bins = torch.cdist(points, centres.float()).topk(NEIGHBOURS, largest=False)  # (65536, 5)
+        self.shares = torch.softmax(-(distance**2) / (2 * SIGMA**2), dim=1)
+
+    def __call__(self, ab: Tensor) -> tuple[Tensor, Tensor]:
+        """ab (B, 2, H, W) -> bins and their shares, (B, 5, H, W) each; the nearest bin first."""
+        a, b = (ab.round().long() + TABLE_REACH).clamp(0, 2 * TABLE_REACH - 1).unbind(1)
+        code = a * 2 * TABLE_REACH + b
+        return self.bins[code].permute(0, 3, 1, 2), self.shares[code].permute(0, 3, 1, 2)
+
+
+def class_weights(frequency: Tensor, uniform_share: float) -> Tensor:
+    """Zhang et al. 2016, equation 4: inverse of the frequency (K,) mixed with the uniform one; its expectation is 1."""
+    frequency = frequency / frequency.sum()
+    weights = 1 / ((1 - uniform_share) * frequency + uniform_share / len(frequency))
+    return weights / (frequency * weights).sum()
+
+
+def bin_cross_entropy(logits: Tensor, bins: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
+    """Rebalanced cross-entropy: logits (B, K, H, W); bins, shares (B, 5, H, W); weights (K,) of the nearest bin."""
+    log_probability = torch.log_softmax(logits.float(), dim=1).gather(1, bins)
+    return (-(shares * log_probability).sum(1) * weights[bins[:, 0]]).mean()
+
+
+def huber(ab: Tensor, truth: Tensor, delta: float = 10.0) -> Tensor:
+    """Mean Huber loss of ab in CIELAB units, linear beyond `delta`."""
+    return F.huber_loss(ab.float(), truth, delta=delta)
