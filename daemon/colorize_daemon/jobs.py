@@ -1,0 +1,156 @@
+"""One picture to colour, the queue in which it waits, and the way of its replies from the worker to the socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from colorize_client import protocol
+from colorize_client.errors import Busy, ColorizeError
+from colorize_client.protocol import Buffer
+
+MAX_WAITING = 16  # jobs
+MAX_WAITING_BYTES = 2 << 30  # of uploaded planes and hints in waiting jobs
+UNSENT_BYTES = 16 << 20  # bands that one job may have waiting for its client; then the worker waits
+CHECK_SECONDS = 0.1  # how soon a waiting worker sees that its job was stopped
+
+
+class Job:
+    """A colorize request of one client. Made by the I/O thread, done by the worker; both may `stop` it."""
+
+    def __init__(self, client: bytes, request: protocol.Colorize, nbytes: int) -> None:
+        self.client, self.request, self.nbytes = client, request, nbytes
+        self.stage, self.fraction = "queued", 0.0
+        self._reason: ColorizeError | None = None
+        self._unsent = 0
+        self._credit = threading.Condition()
+
+    def stop(self, reason: ColorizeError) -> None:
+        """Makes the next `check` raise the reason; the first reason stays."""
+        with self._credit:
+            self._reason = self._reason or reason
+            self._credit.notify_all()
+
+    def check(self) -> None:
+        """Raises the reason why the job was stopped, if it was. The engine calls this between its steps."""
+        if self._reason is not None:
+            raise self._reason
+
+    def reserve(self, nbytes: int) -> None:
+        """Waits until the client has taken enough of what was sent before; raises when the job was stopped."""
+        with self._credit:
+            while self._unsent >= UNSENT_BYTES and self._reason is None:
+                self._credit.wait(CHECK_SECONDS)
+            self.check()
+            self._unsent += nbytes
+
+    def release(self, nbytes: int) -> None:
+        """Says that a band left for the client, or never will."""
+        with self._credit:
+            self._unsent -= nbytes
+            self._credit.notify_all()
+
+
+class JobQueue:
+    """Waiting jobs, first come first served, bounded in number and bytes."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, job: Job) -> None:
+        """Appends a job; Busy where the queue is full."""
+        with self._changed:
+            if len(self._jobs) >= MAX_WAITING:
+                raise Busy(f"{MAX_WAITING} pictures are waiting already")
+            if self._jobs and sum(each.nbytes for each in self._jobs) + job.nbytes > MAX_WAITING_BYTES:
+                raise Busy(f"the waiting pictures hold {MAX_WAITING_BYTES} bytes already")
+            self._jobs.append(job)
+            self._changed.notify()
+
+    def take(self, seconds: float | None) -> Job | None:
+        """The next job, None after so many seconds without one or once the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed, seconds)
+            return self._jobs.popleft() if self._jobs and not self._closed else None
+
+    def remove(self, job: Job) -> bool:
+        """Takes a job out again; False where the worker has it already."""
+        with self._changed:
+            if job not in self._jobs:
+                return False
+            self._jobs.remove(job)
+            return True
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Frames for a client; `credit` bytes go back to the job once it was sent; `final` ends the job."""
+
+    client: bytes
+    frames: Sequence[Buffer]
+    job: Job | None = None
+    credit: int = 0
+    final: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return sum(memoryview(frame).nbytes for frame in self.frames)
+
+    def settle(self) -> None:
+        if self.job is not None and self.credit:
+            self.job.release(self.credit)
+
+
+class Mailbox:
+    """Letters from other threads to the I/O thread, which polls `fileno` and then takes them all."""
+
+    def __init__(self) -> None:
+        self._letters: deque[Letter] = deque()
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def put(self, letter: Letter) -> None:
+        self._letters.append(letter)
+        self.wake()
+
+    def wake(self) -> None:
+        try:
+            self._writer.send(b"\0")
+        except BlockingIOError:
+            return  # it is full of wake-ups already
+
+    def take(self) -> list[Letter]:
+        try:
+            while self._reader.recv(4096):
+                continue
+        except BlockingIOError:
+            pass
+        letters = []
+        while self._letters:
+            letters.append(self._letters.popleft())
+        return letters
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()

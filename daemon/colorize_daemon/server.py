@@ -1,0 +1,311 @@
+"""The ROUTER loop: takes requests, answers control messages at once, hands pictures to the worker, sends replies.
+
+One thread does all input and output; it never computes and never waits for a client. Replies that a client does not
+take wait in its outbox; a client that takes nothing for `STALL_SECONDS` loses its jobs, one that is gone loses all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import zmq
+from colorize_client import protocol
+from colorize_client.errors import (
+    BadMessage,
+    Busy,
+    Cancelled,
+    ColorizeError,
+    ServiceStopping,
+    SlowReader,
+    VersionMismatch,
+)
+from colorize_client.protocol import Buffer, Request, Result
+
+from colorize_daemon.jobs import Job, Letter, Mailbox
+from colorize_daemon.process import memory
+from colorize_daemon.studio import Studio, failure
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 0.5  # between signs of life for a client whose job is waiting or running
+RETRY_SECONDS = 0.005  # while a client's pipe is full
+STALL_SECONDS = 30.0
+STOP_SECONDS = 5.0  # for the worker to reach its next check and the last replies to leave
+LINGER_MS = 1000
+BURST = 64  # messages taken before other work gets its turn
+PIPE_MESSAGES = 4  # in libzmq's own queue to one client; bands are megabytes
+MAX_UNREAD_LETTERS = 256
+MAX_UNREAD_BYTES = 64 << 20
+
+
+@dataclass
+class Outbox:
+    """The letters that one client has not taken yet, and since when the first of them waits."""
+
+    since: float
+    letters: deque[Letter] = field(default_factory=deque)
+    nbytes: int = 0
+
+    def add(self, letter: Letter) -> None:
+        self.letters.append(letter)
+        self.nbytes += letter.nbytes
+
+    def pop(self) -> Letter:
+        letter = self.letters.popleft()
+        self.nbytes -= letter.nbytes
+        letter.settle()
+        return letter
+
+    def clear(self) -> None:
+        while self.letters:
+            self.pop()
+
+
+def open_router(context: zmq.Context) -> zmq.Socket:
+    """A ROUTER with the limits of the protocol, not yet bound."""
+    router = context.socket(zmq.ROUTER)
+    router.router_mandatory = True
+    router.linger = LINGER_MS
+    router.sndhwm = PIPE_MESSAGES
+    router.rcvhwm = PIPE_MESSAGES
+    router.maxmsgsize = protocol.MAX_FRAME_BYTES
+    return router
+
+
+class Server:
+    """Serves one bound ROUTER until it is told to stop.
+
+    Args:
+        router: from `open_router`, bound.
+        studio: does the pictures.
+        about: what hello and status say of the service: version, endpoint, log.
+        stall_seconds: how long a client may take nothing before its jobs are dropped.
+        tick: called on every turn of the loop, at least every `HEARTBEAT_SECONDS` (systemd's watchdog).
+    """
+
+    def __init__(
+        self,
+        router: zmq.Socket,
+        studio: Studio,
+        about: Mapping[str, Any],
+        *,
+        stall_seconds: float = STALL_SECONDS,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._router, self._studio, self._about = router, studio, dict(about)
+        self._stall_seconds, self._tick = stall_seconds, tick
+        self._mailbox: Mailbox = studio.mailbox
+        self._counters = studio.counters
+        self._jobs: dict[tuple[bytes, str], Job] = {}
+        self._outboxes: dict[bytes, Outbox] = {}
+        self._started = self._beat = time.monotonic()
+        self._stop_asked = False
+        self._deadline: float | None = None
+        self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
+            protocol.Hello: self._hello,
+            protocol.Status: self._status,
+            protocol.Models: self._models,
+            protocol.Cancel: self._cancel,
+            protocol.Stop: self._stop,
+        }
+
+    def request_stop(self) -> None:
+        """Asks the loop to end; may be called from a signal handler or another thread."""
+        self._stop_asked = True
+        self._mailbox.wake()
+
+    def run(self) -> None:
+        """Serves until stopped, and then until the worker is at rest and replies have left, or `STOP_SECONDS`."""
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._mailbox.fileno(), zmq.POLLIN)
+        while not self._finished():
+            waiting = any(outbox.letters for outbox in self._outboxes.values())
+            poller.poll(1000 * (RETRY_SECONDS if waiting else HEARTBEAT_SECONDS))
+            self._receive()
+            self._collect()
+            self._heartbeat()
+            self._flush()
+            self._tick()
+
+    def _finished(self) -> bool:
+        if self._stop_asked and self._deadline is None:
+            self._begin_stop()
+        if self._deadline is None:
+            return False
+        busy = self._jobs or any(outbox.letters for outbox in self._outboxes.values())
+        return not busy or time.monotonic() > self._deadline
+
+    def _begin_stop(self) -> None:
+        log.info("stopping")
+        self._deadline = time.monotonic() + STOP_SECONDS
+        for job in list(self._jobs.values()):
+            self._end(job, ServiceStopping())
+        self._studio.queue.close()
+
+    # requests
+
+    def _receive(self) -> None:
+        for _ in range(BURST):
+            try:
+                parts = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._take(parts[0].bytes, [part.buffer for part in parts[1:]])
+
+    def _take(self, client: bytes, frames: list[memoryview]) -> None:
+        self._counters.bytes_in += sum(frame.nbytes for frame in frames)
+        try:
+            self._answer(client, protocol.decode_request(frames), sum(frame.nbytes for frame in frames))
+        except ColorizeError as error:
+            log.info("refused a request: %s: %s", error.code, error.detail)
+            self._reply(client, failure(protocol.message_id(frames), error))
+
+    def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
+        if isinstance(request, protocol.Colorize):
+            self._enqueue(Job(client, request, nbytes))
+        else:
+            body = self._answers[type(request)](client, request)
+            self._reply(client, Result(request.id, body))
+
+    def _enqueue(self, job: Job) -> None:
+        name = (job.client, job.request.id)
+        if self._deadline is not None:
+            raise ServiceStopping
+        if name in self._jobs:
+            raise BadMessage(f"a request with the id {job.request.id!r} is still being answered")
+        outbox = self._outboxes.get(job.client)
+        if outbox is not None and outbox.nbytes > MAX_UNREAD_BYTES:
+            raise Busy(f"{outbox.nbytes} bytes of earlier pictures were not taken yet")
+        self._studio.queue.put(job)
+        self._jobs[name] = job
+        self._studio.start()
+
+    def _hello(self, client: bytes, hello: protocol.Hello) -> Mapping[str, Any]:
+        common = set(hello.versions) & set(protocol.VERSIONS)
+        if not common:
+            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(protocol.VERSIONS)}")
+        log.debug("hello from %s", hello.client)
+        self._studio.start()  # its imports take seconds: they begin while the client reads its picture
+        return {"protocol": max(common), "pid": os.getpid(), **self._about}
+
+    def _models(self, client: bytes, request: protocol.Models) -> Mapping[str, Any]:
+        return {"models": self._studio.shelf.cards()}
+
+    def _status(self, client: bytes, request: protocol.Status) -> Mapping[str, Any]:
+        studio = self._studio
+        return {
+            **self._about,
+            "pid": os.getpid(),
+            "state": studio.state,
+            "device": studio.device,
+            "uptime": time.monotonic() - self._started,
+            "models": studio.shelf.loaded(),
+            "jobs": len(self._jobs),
+            "counters": asdict(self._counters),
+            "memory": {
+                **memory(),
+                "cache_bytes": studio.cache.nbytes,
+                "cache_budget": studio.cache.budget,
+                "cache_images": len(studio.cache),
+            },
+        }
+
+    def _cancel(self, client: bytes, cancel: protocol.Cancel) -> Mapping[str, Any]:
+        job = self._jobs.get((client, cancel.target))
+        if job is not None:
+            self._end(job, Cancelled())
+        return {"found": job is not None}
+
+    def _stop(self, client: bytes, request: protocol.Stop) -> Mapping[str, Any]:
+        self._stop_asked = True
+        return {"pid": os.getpid()}
+
+    def _end(self, job: Job, reason: ColorizeError) -> None:
+        """Stops a job: the worker answers when it reaches its next check, a waiting one is answered here."""
+        job.stop(reason)
+        if self._studio.queue.remove(job):
+            name = job.request.id
+            reply = protocol.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
+            self._deliver(Letter(job.client, protocol.encode(reply), job, final=True))
+
+    # replies
+
+    def _reply(self, client: bytes, reply: protocol.Reply) -> None:
+        self._counters.errors += isinstance(reply, protocol.Failure)
+        self._deliver(Letter(client, protocol.encode(reply)))
+
+    def _collect(self) -> None:
+        for letter in self._mailbox.take():
+            if letter.job is not None and (letter.client, letter.job.request.id) not in self._jobs:
+                letter.settle()  # its client is gone
+            else:
+                self._deliver(letter)
+
+    def _deliver(self, letter: Letter) -> None:
+        if letter.final and letter.job is not None:
+            self._jobs.pop((letter.client, letter.job.request.id), None)
+        outbox = self._outboxes.setdefault(letter.client, Outbox(time.monotonic()))
+        outbox.add(letter)
+        if len(outbox.letters) > MAX_UNREAD_LETTERS:
+            self._forget(letter.client, "it sends and does not read")
+
+    def _heartbeat(self) -> None:
+        now = time.monotonic()
+        if now - self._beat < HEARTBEAT_SECONDS:
+            return
+        self._beat = now
+        for job in self._jobs.values():
+            if not self._unread(job.client):
+                self._reply(job.client, protocol.Progress(job.request.id, job.stage, job.fraction))
+
+    def _unread(self, client: bytes) -> bool:
+        return client in self._outboxes and bool(self._outboxes[client].letters)
+
+    def _flush(self) -> None:
+        for client, outbox in list(self._outboxes.items()):
+            self._send(client, outbox)
+            if not outbox.letters:
+                self._outboxes.pop(client, None)
+            elif time.monotonic() - outbox.since > self._stall_seconds:
+                self._drop_stalled(client, outbox)
+
+    def _send(self, client: bytes, outbox: Outbox) -> None:
+        while outbox.letters:
+            frames: list[Buffer] = [client, *outbox.letters[0].frames]
+            try:
+                self._router.send_multipart(frames, zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                self._forget(client, "it went away")
+                return
+            self._counters.bytes_out += outbox.pop().nbytes
+            outbox.since = time.monotonic()
+
+    def _drop_stalled(self, client: bytes, outbox: Outbox) -> None:
+        jobs = [job for job in self._jobs.values() if job.client == client]
+        log.warning("a client took nothing for %g s; %d of its jobs are dropped", self._stall_seconds, len(jobs))
+        outbox.clear()
+        outbox.since = time.monotonic()
+        for job in jobs:
+            self._end(job, SlowReader(f"nothing was taken for {self._stall_seconds:g} s"))
+
+    def _forget(self, client: bytes, why: str) -> None:
+        outbox = self._outboxes.pop(client, None)
+        if outbox is not None:
+            outbox.clear()
+        for name in [name for name in self._jobs if name[0] == client]:
+            job = self._jobs.pop(name)
+            job.stop(Cancelled(why))
+            self._studio.queue.remove(job)
+            self._counters.cancelled += 1
+            log.info("a client's job was stopped: %s", why)

@@ -1,0 +1,291 @@
+"""gimp-colorize-daemon: the colour service in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from colorize_client import places, protocol
+from colorize_client.errors import AlreadyRunning, ColorizeError, LaunchFailed, NotAllowed, UnsafePlace
+from colorize_client.launcher import EXIT_ALREADY_RUNNING
+from colorize_client.places import Connection, Place
+from zmq.auth.thread import ThreadAuthenticator
+
+from colorize_daemon.images import EmbeddingCache
+from colorize_daemon.jobs import JobQueue, Mailbox
+from colorize_daemon.models import ModelShelf
+from colorize_daemon.process import Notifier, activated_socket
+from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
+from colorize_daemon.studio import Counters, Studio
+
+log = logging.getLogger(__name__)
+
+VERSION = version("gimp-colorize")
+CACHE_BYTES = 512 << 20
+IDLE_MINUTES = 15.0
+LOG_BYTES, LOG_FILES = 1 << 20, 3
+LOCK_SECONDS = STOP_SECONDS + 2.0  # one that is just stopping gets the time to finish
+EXIT_REFUSED = 2
+
+ShelfFactory = Callable[[argparse.Namespace], ModelShelf]
+
+
+def main(arguments: Sequence[str] | None = None, make_shelf: ShelfFactory | None = None) -> int:
+    """Runs the service until it is told to stop; the exit status says why it did not.
+
+    Args:
+        arguments: of the command line.
+        make_shelf: where the models come from; the installed weights and the engine by default.
+    """
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)
+    try:
+        return _serve(options, make_shelf or installed_models)
+    except AlreadyRunning as error:
+        print(error.report(), file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+    except ColorizeError as error:
+        print(error.report(), file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gimp-colorize-daemon", description="The colour service that GIMP and gimp-colorize talk to."
+    )
+    add = parser.add_argument
+    add("--endpoint", metavar="ipc://PATH", help="socket to listen on, in a folder that is private to you")
+    add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"), help="where the networks run")
+    add("--weights", type=Path, action="append", default=[], metavar="PATH", help="a weights file or folder more")
+    add("--idle-unload", type=float, default=IDLE_MINUTES, metavar="MINUTES", help="free memory after; 0: never")
+    add("--cache-bytes", type=int, default=CACHE_BYTES, metavar="N", help="memory for pictures seen last")
+    add("--listen", metavar="tcp://HOST:PORT", help="listen for other machines too; needs both --curve options")
+    add("--curve-secret", type=Path, metavar="FILE", help="this service's secret key file, mode 0600")
+    add("--curve-clients", type=Path, metavar="DIR", help="folder with the public key files of allowed clients")
+    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {protocol.VERSION}")
+    return parser
+
+
+def installed_models(options: argparse.Namespace) -> ModelShelf:
+    """The weights that are installed and those of --weights, served by the engine."""
+    from colorize_daemon import weights  # torch comes with the first picture, not with the first status
+
+    def load(record: weights.WeightsRecord) -> object:
+        from colorize_daemon.engine import Colorizer
+
+        return Colorizer.load(record.path, options.device)
+
+    return ModelShelf(lambda: weights.available(options.weights), load)
+
+
+def _warm_up() -> None:
+    from colorize_daemon import engine  # noqa: F401 - imported for the time it takes
+
+
+def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
+    _check_listen(options)
+    place, notifier = places.prepare(), Notifier()
+    with _only_one(place), _log_file(place), _context() as context:
+        bound = _Bound.open(context, place, options)
+        studio = _studio(options, make_shelf)
+        about = {"version": VERSION, "endpoint": bound.endpoint, "log": str(place.log)}
+        server = Server(bound.router, studio, about, tick=notifier.tick)
+        with _signals(server), _announced(place, bound.endpoint):
+            notifier.send("READY=1")
+            log.info("version %s listens at %s", VERSION, bound.endpoint)
+            server.run()
+            notifier.send("STOPPING=1")
+        bound.close()
+    _end_worker(studio)
+    return 0
+
+
+def _studio(options: argparse.Namespace, make_shelf: ShelfFactory) -> Studio:
+    return Studio(
+        make_shelf(options),
+        EmbeddingCache(options.cache_bytes),
+        JobQueue(),
+        Mailbox(),
+        Counters(),
+        device=options.device,
+        idle_seconds=60.0 * options.idle_unload or None,
+        warm_up=_warm_up if make_shelf is installed_models else lambda: None,
+    )
+
+
+def _end_worker(studio: Studio) -> None:
+    """Lets the worker end; one that is deep in the engine is not waited for, the process ends over it."""
+    if studio.thread.is_alive():
+        studio.thread.join(STOP_SECONDS)
+    if studio.thread.is_alive():
+        logging.shutdown()
+        os._exit(0)  # a normal end would tear the interpreter down under the running thread
+
+
+@contextmanager
+def _only_one(place: Place) -> Iterator[None]:
+    """Holds the service lock, with this process's number in the file; AlreadyRunning where another one has it."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        with places.locked(place.service_lock) as ours:
+            if ours:
+                place.service_lock.write_text(str(os.getpid()), encoding="ascii")
+                yield
+                return
+        if time.monotonic() > deadline or places.find_service():
+            raise AlreadyRunning(f"{place.service_lock} is locked")
+        time.sleep(0.05)
+
+
+@contextmanager
+def _context() -> Iterator[zmq.Context]:
+    """Every socket of it is closed at the end, once the last replies have left or `LINGER_MS` are over."""
+    context = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(LINGER_MS)
+
+
+@contextmanager
+def _log_file(place: Place) -> Iterator[None]:
+    handler = RotatingFileHandler(place.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.raiseExceptions = False  # a full disk must not end the service
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _announced(place: Place, endpoint: str) -> Iterator[None]:
+    """The connection file is there as long as the service listens."""
+    places.write_connection(place, Connection(endpoint, os.getpid(), protocol.VERSION, VERSION, time.time()))
+    try:
+        yield
+    finally:
+        place.connection_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals(server: Server) -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        server.request_stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _Bound:
+    """The bound ROUTER, and what belongs to it."""
+
+    router: zmq.Socket
+    endpoint: str
+    activated: socket.socket | None = None
+    authenticator: ThreadAuthenticator | None = None
+
+    @classmethod
+    def open(cls, context: zmq.Context, place: Place, options: argparse.Namespace) -> _Bound:
+        bound = cls(open_router(context), options.endpoint or place.endpoint, activated_socket())
+        if bound.activated is not None:
+            bound.endpoint = f"ipc://{bound.activated.getsockname()}"
+            bound.router.setsockopt(zmq.USE_FD, bound.activated.fileno())
+        path = _private_path(bound.endpoint)
+        if bound.activated is None:
+            path.unlink(missing_ok=True)  # left by a service that was killed: we hold the lock
+        bound.bind(bound.endpoint)
+        if options.listen:
+            bound.listen(context, options)
+        return bound
+
+    def bind(self, endpoint: str) -> None:
+        try:
+            self.router.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise LaunchFailed(f"cannot listen at {endpoint}: {error}") from error
+
+    def listen(self, context: zmq.Context, options: argparse.Namespace) -> None:
+        """Opens the TCP endpoint: CURVE, and only for the clients whose public keys lie in the folder."""
+        self.authenticator = ThreadAuthenticator(context)
+        self.authenticator.start()
+        self.authenticator.configure_curve(domain="*", location=str(options.curve_clients))
+        public, secret = zmq.auth.load_certificate(options.curve_secret)
+        if self.activated is not None:
+            self.router.setsockopt(zmq.USE_FD, -1)
+        self.router.curve_publickey, self.router.curve_secretkey = public, secret
+        self.router.curve_server = True  # for what is bound from here on; the ipc socket stays as it is
+        self.bind(options.listen)
+        log.info("listens at %s for the keys in %s", options.listen, options.curve_clients)
+
+    def close(self) -> None:
+        if self.authenticator is not None:
+            self.authenticator.stop()
+        if self.activated is not None:
+            self.activated.close()
+        else:
+            _private_path(self.endpoint).unlink(missing_ok=True)
+
+
+def _private_path(endpoint: str) -> Path:
+    if not endpoint.startswith("ipc:///"):
+        raise UnsafePlace(f"{endpoint} is not ipc:// and an absolute path; --listen is for other machines")
+    path = Path(endpoint.removeprefix("ipc://"))
+    try:
+        places.check_private(path.parent)
+    except FileNotFoundError as error:
+        raise UnsafePlace(f"{path.parent} does not exist; make it with mode 0700") from error
+    return path
+
+
+def _check_listen(options: argparse.Namespace) -> None:
+    if not options.listen:
+        return
+    if not options.listen.startswith("tcp://"):
+        raise NotAllowed(f"--listen {options.listen}: only tcp:// is for other machines")
+    if options.curve_secret is None or options.curve_clients is None:
+        raise NotAllowed("--listen needs --curve-secret FILE and --curve-clients DIR: nothing is served in the clear")
+    if not options.curve_clients.is_dir():
+        raise NotAllowed(f"--curve-clients {options.curve_clients}: there is no such folder")
+    _check_secret(options.curve_secret)
+
+
+def _check_secret(file: Path) -> None:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise NotAllowed(f"--curve-secret {file}: {error.strerror}") from error
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NotAllowed(f"--curve-secret {file} must be yours alone; correct it: chmod 600 {file}")
+    try:
+        secret = zmq.auth.load_certificate(file)[1]
+    except ValueError as error:
+        raise NotAllowed(f"--curve-secret {file}: {error}") from error
+    if secret is None:
+        raise NotAllowed(f"--curve-secret {file} holds no secret key; it is the file that ends with .key_secret")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

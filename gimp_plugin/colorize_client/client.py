@@ -1,0 +1,248 @@
+"""The colour service as one object: connect, ask, get the picture back in row bands."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from colorize_client import launcher, places, protocol
+from colorize_client.errors import (
+    BadMessage,
+    BadReply,
+    Cancelled,
+    ColorizeError,
+    ServiceLost,
+    ServiceNotRunning,
+    ServiceSilent,
+    UnknownType,
+    VersionMismatch,
+    from_code,
+)
+from colorize_client.picture import HintTiles, Options, Picture
+from colorize_client.wire import CurveKeys, Wire
+
+CONNECT_SECONDS = 20.0  # for a service that is ending to be gone
+RETRY_SECONDS = 0.1
+HELLO_SECONDS = 15.0  # a service that a socket unit starts on demand needs its time
+CONTROL_SECONDS = 15.0
+SILENCE_SECONDS = 30.0  # while it works the service says something every half second
+STOP_SECONDS = 15.0
+
+OnBand = Callable[[int, int, bytes], None]
+OnProgress = Callable[[str, float], None]
+
+
+def connect(
+    *, client: str = "", launch: bool = True, endpoint: str | None = None, curve: CurveKeys | None = None
+) -> Client:
+    """A connection to this user's colour service, started if need be.
+
+    Args:
+        client: name and version of the caller, for the service's log.
+        launch: start the service where none runs; otherwise ServiceNotRunning is raised.
+        endpoint: a given service instead of this user's own ("tcp://host:port", with `curve`).
+        curve: the keys for it.
+
+    Raises:
+        ServiceError (not running, not installed, silent, ...), VersionMismatch.
+    """
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return _open(endpoint or _own_endpoint(launch), curve, client)
+        except ServiceLost:  # it was just ending when we came; the next one is ours to start
+            if endpoint is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def _own_endpoint(launch: bool) -> str:
+    endpoint = places.find_service() or (launcher.start_once() if launch else None)
+    if endpoint is None:
+        raise ServiceNotRunning(f"nothing listens in {', '.join(str(place.folder) for place in places.candidates())}")
+    return endpoint
+
+
+def _open(endpoint: str, curve: CurveKeys | None, client: str) -> Client:
+    service = Client(endpoint, curve)
+    try:
+        service.hello(client)
+    except BaseException:
+        service.close()
+        raise
+    return service
+
+
+class Client:
+    """One connection, for one thread. Made by `connect`; use it in a `with`."""
+
+    def __init__(self, endpoint: str, curve: CurveKeys | None = None) -> None:
+        self.endpoint = endpoint
+        self._wire = Wire(endpoint, curve)
+
+    def hello(self, client: str) -> dict[str, Any]:
+        """Says who asks and agrees on the version; the service's version and process number come back."""
+        body = self._ask(protocol.Hello(_new_id(), client=client), HELLO_SECONDS)
+        if body.get("protocol") not in protocol.VERSIONS:
+            raise VersionMismatch(f"the service chose version {body.get('protocol')!r}")
+        return body
+
+    def status(self) -> dict[str, Any]:
+        """What the service does and holds; answered at once, also while a picture is computed."""
+        return self._ask(protocol.Status(_new_id()), CONTROL_SECONDS)
+
+    def models(self) -> list[dict[str, Any]]:
+        """The installed models, each a map with name, title, licence, default, ..."""
+        models = self._ask(protocol.Models(_new_id()), CONTROL_SECONDS).get("models")
+        if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+            raise BadReply("models: expected a list of maps")
+        return models
+
+    def stop(self) -> None:
+        """Stops the service and waits until it is gone."""
+        self._ask(protocol.Stop(_new_id()), CONTROL_SECONDS)
+        if not self._wire.wait_closed(time.monotonic() + STOP_SECONDS):
+            raise ServiceSilent(f"the service said it stops and was still there after {STOP_SECONDS:g} s")
+
+    def colorize(
+        self,
+        picture: Picture,
+        hints: HintTiles | None = None,
+        options: Options | None = None,
+        *,
+        layout: str = "rgb8",
+        on_band: OnBand,
+        on_progress: OnProgress = lambda stage, fraction: None,
+    ) -> dict[str, Any]:
+        """Colours a picture; the plane is uploaded only where the service does not know it yet.
+
+        Args:
+            picture: the photograph's gray plane.
+            hints: colours to obey, None for none.
+            options: model, saturation, temperature.
+            layout: "rgb8" or "rgb16" (rows, width, 3) sRGB-encoded with the photograph's own L, or "ab16"
+                (rows, width, 2) i16 of 256 * CIELAB D65 a, b.
+            on_band: called with (y, rows, bytes), from the top to the bottom, every row once.
+            on_progress: called with (stage, fraction 0..1) at least twice a second. What either callback raises
+                stops the work in the service and passes through; raise Cancelled to stop it on purpose.
+
+        Returns:
+            the result's body: image_key, model, device, uploaded, encoded, hint_cells, timings, notes.
+
+        Raises:
+            RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
+        """
+        request = _request(picture, hints if hints and hints.tiles else None, options or Options(), layout)
+        job = _Job(self._wire, picture, request, on_band, on_progress)
+        try:
+            return job.run()
+        except BaseException:
+            self._cancel(job.request.id)
+            raise
+
+    def _cancel(self, target: str) -> None:
+        with contextlib.suppress(ColorizeError):  # the error on its way up matters more
+            self._wire.send(protocol.encode(protocol.Cancel(_new_id(), target)), 0.0)
+
+    def _ask(self, request: protocol.Request, seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        self._wire.send(protocol.encode(request), seconds)
+        reply = _read(self._wire, request.id, deadline)
+        if not isinstance(reply, protocol.Result):
+            raise BadReply(f"{request.type} was answered with {reply.type}")
+        return dict(reply.body)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self.close()
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _request(picture: Picture, hints: HintTiles | None, options: Options, layout: str) -> protocol.Colorize:
+    return protocol.Colorize(
+        _new_id(),
+        protocol.Image(picture.key, picture.width, picture.height),
+        hints.to_wire(picture.width, picture.height) if hints else None,
+        options.model,
+        options.saturation,
+        options.temperature,
+        layout,
+    )
+
+
+def _read(wire: Wire, asked: str, deadline: float) -> protocol.Reply:
+    """The next reply to the request `asked`; an error or cancelled reply is raised."""
+    while True:
+        try:
+            reply = protocol.decode_reply(wire.receive(deadline))
+        except (BadMessage, UnknownType) as error:
+            raise BadReply(error.detail) from error
+        if reply.id not in (asked, ""):
+            continue  # the rest of a picture that was given up
+        if isinstance(reply, protocol.Failure):
+            raise from_code(reply.code, reply.detail, reply.sentence)
+        if isinstance(reply, protocol.Stopped):
+            raise Cancelled
+        return reply
+
+
+class _Job:
+    """One colorize request on its way: sends it, uploads the plane when asked, checks and passes on the bands."""
+
+    def __init__(
+        self, wire: Wire, picture: Picture, request: protocol.Colorize, on_band: OnBand, on_progress: OnProgress
+    ) -> None:
+        self._wire, self._picture, self.request = wire, picture, request
+        self._on_band, self._on_progress = on_band, on_progress
+        self._rows = 0
+
+    def run(self) -> dict[str, Any]:
+        self._wire.send(protocol.encode(self.request), SILENCE_SECONDS)
+        while True:
+            reply = _read(self._wire, self.request.id, time.monotonic() + SILENCE_SECONDS)
+            if isinstance(reply, protocol.Result):
+                return self._finish(reply)
+            self._take(reply)
+
+    def _take(self, reply: protocol.Progress | protocol.Band | protocol.NeedImage) -> None:
+        if isinstance(reply, protocol.Progress):
+            self._on_progress(reply.stage, reply.fraction)
+        elif isinstance(reply, protocol.Band):
+            self._take_band(reply)
+        else:
+            self._upload()
+
+    def _upload(self) -> None:
+        if self.request.image.array is not None or self._rows:
+            raise BadReply("the service asked for the picture after it had come")
+        old = self.request
+        image = protocol.Image(old.image.key, old.image.width, old.image.height, self._picture.array)
+        rest = (old.hints, old.model, old.saturation, old.temperature, old.layout)
+        self.request = protocol.Colorize(_new_id(), image, *rest)
+        self._wire.send(protocol.encode(self.request), SILENCE_SECONDS)
+
+    def _take_band(self, band: protocol.Band) -> None:
+        dtype, channels = protocol.LAYOUTS[self.request.layout]
+        want = ((band.rows, self._picture.width, channels), dtype, self._rows)
+        have = (band.array.shape, band.array.dtype, band.y)
+        if have != want or band.y + band.rows > self._picture.height:
+            raise BadReply(f"band of (shape, type, first row) {have}, expected {want} in {self._picture.height} rows")
+        self._rows += band.rows
+        self._on_band(band.y, band.rows, bytes(band.array.data))
+
+    def _finish(self, result: protocol.Result) -> dict[str, Any]:
+        if self._rows != self._picture.height:
+            raise BadReply(f"{self._rows} rows came of a picture that has {self._picture.height}")
+        return dict(result.body)

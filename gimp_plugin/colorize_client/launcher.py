@@ -1,0 +1,170 @@
+"""Starts the colour service, once, however many programs ask at the same time; and stops one that hangs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from colorize_client import places
+from colorize_client.errors import LaunchFailed, ServiceNotInstalled
+from colorize_client.places import Place
+
+COMMAND_VARIABLE = "GIMP_COLORIZE_DAEMON"
+COMMAND_FILE = "daemon.json"  # written by install.sh beside the folder of this package
+LAUNCH_SECONDS = 60.0
+POLL_SECONDS = 0.05
+TERM_SECONDS = 5.0
+LOG_LINES = 12
+EXIT_ALREADY_RUNNING = 3  # of gimp-colorize-daemon, when another one holds the lock
+
+
+class _Service(subprocess.Popen):
+    """The service's process, which is meant to outlive this program."""
+
+    def __del__(self) -> None:
+        """Popen warns here of a child that still runs; ours should."""
+
+
+_started: list[_Service] = []  # kept, so that their ends are collected and no zombie stays
+
+
+def command() -> list[str]:
+    """What starts the service: GIMP_COLORIZE_DAEMON, install.sh's daemon.json, or this interpreter's own package."""
+    named = os.environ.get(COMMAND_VARIABLE)
+    if named:
+        return shlex.split(named)
+    file = Path(__file__).resolve().parent.parent / COMMAND_FILE
+    if file.exists():
+        return _command_of(file)
+    if importlib.util.find_spec("colorize_daemon") is not None:
+        return [sys.executable, "-m", "colorize_daemon.service"]
+    raise ServiceNotInstalled(f"neither {COMMAND_VARIABLE} nor {file} names the service's command")
+
+
+def _command_of(file: Path) -> list[str]:
+    try:
+        words = json.loads(file.read_text(encoding="utf-8"))["command"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ServiceNotInstalled(f"{file} cannot be read: {error}") from error
+    if not (isinstance(words, list) and words and all(isinstance(word, str) for word in words)):
+        raise ServiceNotInstalled(f'{file}: "command" must be a list of words')
+    return words
+
+
+def start_once(seconds: float = LAUNCH_SECONDS) -> str:
+    """The endpoint of a service that listens, started by this call unless another program was faster.
+
+    Raises:
+        ServiceNotInstalled, LaunchFailed (the detail quotes the log), UnsafePlace, NoPlace.
+    """
+    place, deadline = places.prepare(), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with places.locked(place.launch_lock) as ours:
+            endpoint = places.find_service()
+            if endpoint is not None:
+                return endpoint
+            if ours:
+                return _start(place, deadline)
+        time.sleep(POLL_SECONDS)
+    raise LaunchFailed(f"another program is starting the service and did not finish within {seconds:g} s")
+
+
+def _start(place: Place, deadline: float) -> str:
+    process = _spawn(place)
+    while time.monotonic() < deadline:
+        endpoint = places.find_service()
+        if endpoint is not None:
+            return endpoint
+        status = process.poll()
+        if status not in (None, EXIT_ALREADY_RUNNING):
+            raise LaunchFailed(f"{shlex.join(process.args)} ended with status {status}\n{log_tail(place)}")
+        time.sleep(POLL_SECONDS)
+    raise LaunchFailed(f"the service does not listen in {place.folder} in time\n{log_tail(place)}")
+
+
+def _spawn(place: Place) -> _Service:
+    words = command()
+    _started[:] = [process for process in _started if process.poll() is None]
+    descriptor = os.open(place.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        process = _Service(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            close_fds=True,  # GIMP's pipe to the plug-in must not live on in the service
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        raise LaunchFailed(f"{shlex.join(words)}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    _started.append(process)
+    return process
+
+
+def log_tail(place: Place) -> str:
+    """The last lines of what the service printed and logged, for a person to read."""
+    parts = []
+    for file in (place.launch_log, place.log):
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        except OSError:
+            continue
+        if lines:
+            parts.append("\n".join([f"{file} ends with:", *lines]))
+    return "\n".join(parts)
+
+
+def end_by_force() -> bool:
+    """Ends a service that does not answer: SIGTERM, then SIGKILL. Returns whether there was one.
+
+    The process is the one whose number stands in the lock file while the lock is held; a process that is not the
+    service (another program with that number, another namespace) is left alone.
+    """
+    ended = False
+    for place in places.candidates():
+        pid = _holder(place)
+        if pid is None:
+            continue
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            os.kill(pid, number)
+            if _released(place, time.monotonic() + TERM_SECONDS):
+                ended = True
+                break
+    return ended
+
+
+def _holder(place: Place) -> int | None:
+    if not place.service_lock.exists() or _released(place, 0.0):
+        return None
+    text = place.service_lock.read_text(encoding="ascii", errors="replace").strip()
+    connection = places.read_connection(place)
+    same = connection is not None and text == str(connection.pid)
+    return int(text) if same and text.isdigit() and _is_service(int(text)) else None
+
+
+def _is_service(pid: int) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"colorize" in words
+
+
+def _released(place: Place, deadline: float) -> bool:
+    while True:
+        with places.locked(place.service_lock) as free:
+            if free:
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_SECONDS)

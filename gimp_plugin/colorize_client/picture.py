@@ -1,0 +1,116 @@
+"""What a person asks for: a photograph's gray plane, the colours painted on it, and the options."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from colorize_client import protocol
+from colorize_client.errors import BadHints, BadPicture, TooLarge
+from colorize_client.protocol import Array, Buffer
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph's gray plane: sRGB-encoded luminance, row by row, without padding.
+
+    Args:
+        width, height: pixels, 1..65535 each, at most 400 megapixels together.
+        dtype: "u8" (0..255) or "u16" (0..65535, little endian).
+        data: width * height items; it must not change while the picture is used.
+
+    Raises:
+        BadPicture, TooLarge.
+    """
+
+    width: int
+    height: int
+    dtype: str
+    data: Buffer = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("u8", "u16"):
+            raise BadPicture(f"gray plane of type {self.dtype!r}, expected u8 or u16")
+        if not (1 <= self.width <= protocol.MAX_SIDE and 1 <= self.height <= protocol.MAX_SIDE):
+            raise BadPicture(f"{self.width} x {self.height} pixels, each side may have 1..{protocol.MAX_SIDE}")
+        if self.width * self.height > protocol.MAX_PIXELS:
+            raise TooLarge(f"{self.width} x {self.height} pixels, at most {protocol.MAX_PIXELS} are accepted")
+        have, want = memoryview(self.data).nbytes, self.array.nbytes
+        if have != want:
+            raise BadPicture(f"{self.width} x {self.height} {self.dtype} needs {want} bytes, {have} were given")
+
+    @property
+    def array(self) -> Array:
+        return Array((self.height, self.width), self.dtype, self.data)
+
+    @cached_property
+    def key(self) -> str:
+        """The plane's name: two pictures with the same key are the same picture."""
+        return picture_key(self.array)
+
+
+def picture_key(plane: Array) -> str:
+    """blake2b-128, hexadecimal, over "{width}x{height}:{dtype}:" and the bytes of a (height, width) plane."""
+    height, width = plane.shape
+    digest = hashlib.blake2b(f"{width}x{height}:{plane.dtype}:".encode(), digest_size=16)
+    digest.update(plane.data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class HintTiles:
+    """Rectangles cut from the hint layer, in the photograph's pixels.
+
+    Args:
+        tiles: (x, y, w, h) of each rectangle, inside the photograph.
+        data: RGBA u8 of each, w * h * 4 bytes, sRGB-encoded, straight alpha.
+    """
+
+    tiles: Sequence[tuple[int, int, int, int]]
+    data: Sequence[Buffer] = field(repr=False)
+
+    def to_wire(self, width: int, height: int) -> protocol.Hints:
+        """The hints as they travel; BadHints where a tile does not fit a picture of width x height."""
+        self._check(width, height)
+        pixels = b"".join(self.data)
+        return protocol.Hints(protocol.pack_tiles(self.tiles), Array((len(pixels),), "u8", pixels))
+
+    def _check(self, width: int, height: int) -> None:
+        if len(self.tiles) != len(self.data):
+            raise BadHints(f"{len(self.tiles)} hint tiles with pixels for {len(self.data)}")
+        for (x, y, w, h), pixels in zip(self.tiles, self.data, strict=True):
+            if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
+                raise BadHints(f"hint tile {x},{y} {w}x{h} does not lie in a picture of {width}x{height}")
+            if memoryview(pixels).nbytes != 4 * w * h:
+                raise BadHints(f"hint tile {x},{y} {w}x{h} needs {4 * w * h} bytes of RGBA, got {len(pixels)}")
+
+    @classmethod
+    def from_wire(cls, hints: protocol.Hints) -> HintTiles:
+        """The tiles of a checked message, their pixels as views of the received frame."""
+        tiles, pixels, data, start = protocol.unpack_tiles(hints.tiles), memoryview(hints.array.data), [], 0
+        for _, _, w, h in tiles:
+            data.append(pixels[start : start + 4 * w * h])
+            start += 4 * w * h
+        return cls(tiles, data)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to colour.
+
+    Args:
+        model: name of the weights, "" for the default.
+        saturation: factor on chroma, 0..2.
+        temperature: of the annealed mean, 0.05 (vivid) .. 1 (cautious).
+    """
+
+    model: str = ""
+    saturation: float = 1.0
+    temperature: float = 0.4
+
+    @classmethod
+    def from_vividness(cls, vividness: float, saturation: float = 1.0, model: str = "") -> Options:
+        """Options for a vividness of 0 (cautious) .. 100 (vivid): temperature = 1 - 0.9 * vividness / 100."""
+        return cls(model, saturation, 1.0 - 0.9 * vividness / 100.0)

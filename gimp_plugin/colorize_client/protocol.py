@@ -1,0 +1,409 @@
+"""The messages between the colour service and its clients, version 1: daemon/PROTOCOL.md is the specification.
+
+A message is `[header, frame 1, frame 2, ...]`: a msgpack map, then raw arrays. `encode` turns a message object into
+frames; `decode_request` (the service's door) and `decode_reply` (the client's) turn frames into typed, checked message
+objects or raise a ColorizeError that names the field. Nothing is copied: arrays are views of the received frames.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar
+
+import msgpack
+
+from colorize_client.errors import (
+    BadHints,
+    BadMessage,
+    BadOptions,
+    BadPicture,
+    ColorizeError,
+    TooLarge,
+    UnknownType,
+    VersionMismatch,
+)
+
+VERSION = 1
+VERSIONS = (1,)  # every version that this side speaks
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_FRAMES = 8  # raw frames after the header
+MAX_ID_CHARS = 64
+MAX_TEXT_CHARS = 4096
+MAX_ITEMS = 1024  # entries of any list or map in a header
+MAX_SIDE = 65535
+MAX_PIXELS = 400_000_000
+MAX_TILES = 65536
+MAX_FRAME_BYTES = 4 * MAX_PIXELS  # hint tiles over the whole of the largest picture
+
+ITEM_BYTES = {"u8": 1, "u16": 2, "i16": 2, "f32": 4}
+LAYOUTS = {"rgb8": ("u8", 3), "rgb16": ("u16", 3), "ab16": ("i16", 2)}  # dtype and channels of the bands
+STAGES = ("queued", "loading", "upload", "encode", "hints", "lift")
+SATURATION = (0.0, 2.0)
+TEMPERATURE = (0.05, 1.0)
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class Array:
+    """A dense array, little endian, C order; `data` has exactly the bytes that shape and dtype ask for."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: Buffer
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A gray plane named by its key; `array` (height, width) u8 or u16 is absent where the service may know it."""
+
+    key: str
+    width: int
+    height: int
+    array: Array | None = None
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Painted rectangles in the photograph's pixels: `tiles` u16 (n, 4) of x, y, w, h; `array` u8 flat RGBA."""
+
+    tiles: Array
+    array: Array
+
+
+@dataclass(frozen=True)
+class Hello:
+    type: ClassVar[str] = "hello"
+    id: str
+    versions: tuple[int, ...] = VERSIONS
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    type: ClassVar[str] = "status"
+    id: str
+
+
+@dataclass(frozen=True)
+class Models:
+    type: ClassVar[str] = "models"
+    id: str
+
+
+@dataclass(frozen=True)
+class Colorize:
+    type: ClassVar[str] = "colorize"
+    id: str
+    image: Image
+    hints: Hints | None = None
+    model: str = ""
+    saturation: float = 1.0
+    temperature: float = 0.4
+    layout: str = "rgb8"
+
+
+@dataclass(frozen=True)
+class Cancel:
+    type: ClassVar[str] = "cancel"
+    id: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    type: ClassVar[str] = "stop"
+    id: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    type: ClassVar[str] = "progress"
+    id: str
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows y .. y + rows of the picture: `array` (rows, width, channels) in the layout that was asked for."""
+
+    type: ClassVar[str] = "band"
+    id: str
+    y: int
+    rows: int
+    array: Array
+
+
+@dataclass(frozen=True)
+class Result:
+    type: ClassVar[str] = "result"
+    id: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NeedImage:
+    type: ClassVar[str] = "need-image"
+    id: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    type: ClassVar[str] = "error"
+    id: str
+    code: str
+    sentence: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    type: ClassVar[str] = "cancelled"
+    id: str
+
+
+Request = Hello | Status | Models | Colorize | Cancel | Stop
+Reply = Progress | Band | Result | NeedImage | Failure | Stopped
+
+
+def encode(message: Request | Reply) -> list[Buffer]:
+    """The frames of a message: msgpack header, then one raw frame per array."""
+    arrays: list[Buffer] = []
+    header = {"v": VERSION, "type": message.type, **_plain(message, arrays)}
+    return [msgpack.packb(header), *arrays]
+
+
+def _plain(value: Any, arrays: list[Buffer]) -> Any:
+    if isinstance(value, Array):
+        arrays.append(value.data)
+        return {"shape": list(value.shape), "dtype": value.dtype, "frame": len(arrays)}
+    if is_dataclass(value):
+        entries = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {name: _plain(entry, arrays) for name, entry in entries if entry is not None}
+    return value
+
+
+class _Fields:
+    """Reads typed fields of one map; `where` names the map in error texts, `refuse` is the error to raise."""
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        where: str,
+        frames: Sequence[Buffer] = (),
+        refuse: type[ColorizeError] = BadMessage,
+    ) -> None:
+        self._values, self.where, self._frames, self._refuse = values, where, frames, refuse
+
+    def __contains__(self, name: str) -> bool:
+        return self._values.get(name) is not None
+
+    def fail(self, name: str, wanted: str) -> ColorizeError:
+        given = self._values.get(name)
+        shown = "nothing" if given is None else repr(given)[:80]
+        return self._refuse(f"{self.where}.{name}: expected {wanted}, got {shown}")
+
+    def text(self, name: str, longest: int = MAX_TEXT_CHARS, default: str | None = None) -> str:
+        value = self._values.get(name, default)
+        if not isinstance(value, str) or len(value) > longest:
+            raise self.fail(name, f"a text of at most {longest} characters")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        value = self._values.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fail(name, f"an integer {low}..{high}")
+        return value
+
+    def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
+        value = self._values.get(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fail(name, f"a number {low:g}..{high:g}")
+        return float(value)
+
+    def choice(self, name: str, among: Sequence[str], default: str) -> str:
+        value = self._values.get(name, default)
+        if value not in among:
+            raise self.fail(name, f"one of {', '.join(among)}")
+        return value
+
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        value = self._values.get(name)
+        if not isinstance(value, dict):
+            raise self.fail(name, "a map")
+        return value
+
+    def inside(self, name: str, refuse: type[ColorizeError]) -> _Fields:
+        return _Fields(self.mapping(name), f"{self.where}.{name}", self._frames, refuse)
+
+    def integers(self, name: str, most: int, high: int) -> tuple[int, ...]:
+        value = self._values.get(name)
+        if not isinstance(value, list) or len(value) > most:
+            raise self.fail(name, f"a list of at most {most} integers")
+        if not all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= high for item in value):
+            raise self.fail(name, f"integers 0..{high}")
+        return tuple(value)
+
+    def array(self, name: str, dtypes: Sequence[str], shape: Sequence[int | None]) -> Array:
+        """The array of field `name`: one of `dtypes`, and of this shape (None: any length)."""
+        spec = _Fields(self.mapping(name), f"{self.where}.{name}", refuse=self._refuse)
+        dtype = spec.choice("dtype", dtypes, "")
+        found = spec.integers("shape", len(shape), MAX_FRAME_BYTES)
+        if len(found) != len(shape) or any(want not in (None, have) for want, have in zip(shape, found, strict=True)):
+            raise spec.fail("shape", f"({', '.join('any' if want is None else str(want) for want in shape)})")
+        data = self._frames[spec.integer("frame", 1, len(self._frames)) - 1]
+        return self._sized(spec, Array(found, dtype, data))
+
+    def _sized(self, spec: _Fields, array: Array) -> Array:
+        have = memoryview(array.data).nbytes
+        if have != array.nbytes:
+            text = f"{spec.where}: shape and dtype ask for {array.nbytes} bytes, the frame has {have}"
+            raise self._refuse(text)
+        return array
+
+
+def unpack_header(data: Buffer) -> dict[str, Any]:
+    """The header map, bounded in size and in every length; BadMessage where it is not such a map."""
+    if len(data) > MAX_HEADER_BYTES:
+        raise BadMessage(f"header of {len(data)} bytes, at most {MAX_HEADER_BYTES} are accepted")
+    try:
+        header = msgpack.unpackb(
+            data,
+            strict_map_key=True,
+            max_str_len=MAX_HEADER_BYTES,
+            max_bin_len=0,
+            max_ext_len=0,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadMessage(f"header is not valid msgpack: {error}") from error
+    if not isinstance(header, dict):
+        raise BadMessage(f"header is {type(header).__name__}, expected a map")
+    return header
+
+
+def message_id(frames: Sequence[Buffer]) -> str:
+    """The id of a message that may be broken in every other way, "" where there is none to be found."""
+    try:
+        return _Fields(unpack_header(frames[0]), "header").text("id", MAX_ID_CHARS)
+    except (BadMessage, IndexError):
+        return ""
+
+
+def decode_request(frames: Sequence[Buffer]) -> Request:
+    """The request in these frames; raises BadMessage, VersionMismatch, UnknownType, or a RequestError."""
+    return _decode(frames, _REQUESTS)
+
+
+def decode_reply(frames: Sequence[Buffer]) -> Reply:
+    """The reply in these frames; raises BadMessage, VersionMismatch or UnknownType."""
+    return _decode(frames, _REPLIES)
+
+
+def _decode(frames: Sequence[Buffer], readers: Mapping[str, Callable[[str, _Fields], Any]]) -> Any:
+    if not 1 <= len(frames) <= 1 + MAX_FRAMES:
+        raise BadMessage(f"{len(frames)} frames, expected a header and at most {MAX_FRAMES} arrays")
+    header = unpack_header(frames[0])
+    envelope = _Fields(header, "header", frames[1:])
+    name, kind = envelope.text("id", MAX_ID_CHARS), envelope.text("type", MAX_ID_CHARS)
+    if header.get("v") not in VERSIONS and kind not in _TIMELESS:
+        raise VersionMismatch(f"message of version {header.get('v')!r}, this side speaks {list(VERSIONS)}")
+    if kind not in readers:
+        raise UnknownType(f"message type {kind!r}")
+    envelope.where = kind
+    return readers[kind](name, envelope)
+
+
+def _hello(name: str, given: _Fields) -> Hello:
+    return Hello(name, given.integers("versions", 64, 2**16), given.text("client", 200, ""))
+
+
+def _image(given: _Fields) -> Image:
+    width, height = given.integer("width", 1, MAX_SIDE), given.integer("height", 1, MAX_SIDE)
+    if width * height > MAX_PIXELS:
+        raise TooLarge(f"{width} x {height} pixels, at most {MAX_PIXELS} are accepted")
+    key = given.text("key", 32)
+    if not _KEY.fullmatch(key):
+        raise given.fail("key", "32 lower-case hexadecimal digits")
+    array = given.array("array", ("u8", "u16"), (height, width)) if "array" in given else None
+    return Image(key, width, height, array)
+
+
+def _hints(given: _Fields, image: Image) -> Hints:
+    tiles = given.array("tiles", ("u16",), (None, 4))
+    if tiles.shape[0] > MAX_TILES:
+        raise BadHints(f"{tiles.shape[0]} hint tiles, at most {MAX_TILES} are accepted")
+    pixels = 0
+    for x, y, w, h in unpack_tiles(tiles):
+        if not (w and h and x + w <= image.width and y + h <= image.height):
+            raise BadHints(f"hint tile {x},{y} {w}x{h} does not lie in a picture of {image.width}x{image.height}")
+        pixels += w * h
+    if pixels > image.width * image.height:
+        raise BadHints(f"hint tiles of {pixels} pixels over a picture of {image.width * image.height}")
+    return Hints(tiles, given.array("array", ("u8",), (4 * pixels,)))
+
+
+def unpack_tiles(tiles: Array) -> list[tuple[int, int, int, int]]:
+    """The rectangles (x, y, w, h) of a u16 (n, 4) array."""
+    return list(struct.iter_unpack("<4H", tiles.data))
+
+
+def pack_tiles(tiles: Sequence[tuple[int, int, int, int]]) -> Array:
+    """A u16 (n, 4) array of the rectangles (x, y, w, h), each number 0..65535."""
+    return Array((len(tiles), 4), "u16", b"".join(struct.pack("<4H", *tile) for tile in tiles))
+
+
+def _colorize(name: str, given: _Fields) -> Colorize:
+    image = _image(given.inside("image", BadPicture))
+    hints = _hints(given.inside("hints", BadHints), image) if "hints" in given else None
+    options = _Fields(given._values, given.where, refuse=BadOptions)
+    return Colorize(
+        name,
+        image,
+        hints,
+        options.text("model", 200, ""),
+        options.number("saturation", *SATURATION, default=1.0),
+        options.number("temperature", *TEMPERATURE, default=0.4),
+        options.choice("layout", tuple(LAYOUTS), "rgb8"),
+    )
+
+
+def _band(name: str, given: _Fields) -> Band:
+    y, rows = given.integer("y", 0, MAX_SIDE - 1), given.integer("rows", 1, MAX_SIDE)
+    return Band(name, y, rows, given.array("array", tuple(ITEM_BYTES), (rows, None, None)))
+
+
+def _failure(name: str, given: _Fields) -> Failure:
+    return Failure(name, given.text("code", 200), given.text("sentence"), given.text("detail", MAX_HEADER_BYTES, ""))
+
+
+_TIMELESS = ("hello", "error")  # readable in every version, so that two sides can find out that they differ
+_REQUESTS: dict[str, Callable[[str, _Fields], Request]] = {
+    "hello": _hello,
+    "status": lambda name, given: Status(name),
+    "models": lambda name, given: Models(name),
+    "colorize": _colorize,
+    "cancel": lambda name, given: Cancel(name, given.text("target", MAX_ID_CHARS)),
+    "stop": lambda name, given: Stop(name),
+}
+_REPLIES: dict[str, Callable[[str, _Fields], Reply]] = {
+    "progress": lambda name, given: Progress(name, given.text("stage", 64), given.number("fraction", 0.0, 1.0)),
+    "band": _band,
+    "result": lambda name, given: Result(name, given.mapping("body")),
+    "need-image": lambda name, given: NeedImage(name, given.text("key", 32)),
+    "error": _failure,
+    "cancelled": lambda name, given: Stopped(name),
+}

@@ -1,0 +1,12 @@
+"""gimp-colorize-daemon with the stand-in engine, as a program of its own: something to kill."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from colorize_daemon import service  # noqa: E402
+from standin_engine import make_shelf  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(service.main(make_shelf=make_shelf))
