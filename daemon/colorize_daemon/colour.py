@@ -1,4 +1,4 @@
-"""Colour science: sRGB, CIELAB and the sRGB gamut. Every colour constant of the project lives here.
+"""Colour science: sRGB, CIELAB and the sRGB gamut, on planes of any device; the constants are those of `cielab`.
 
 White is D65 throughout (no chromatic adaptation) and the primaries are those of sRGB (IEC 61966-2-1). Lightness L
 runs 0..100, chroma a and b about -110..110. All functions work on any device and compute in float32.
@@ -16,21 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# IEC 61966-2-1: chromaticities x, y of the primaries and of D65.
-PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-WHITE = (0.3127, 0.3290)
-
-# IEC 61966-2-1: transfer function.
-LINEAR_END = 0.0031308
-ENCODED_END = 0.04045
-LINEAR_SLOPE = 12.92
-GAMMA = 2.4
-OFFSET = 0.055
-
-# CIE 15: below DELTA the cube root is continued by its tangent.
-DELTA = 6.0 / 29.0
-A_SCALE = 500.0
-B_SCALE = 200.0
+from colorize_daemon.cielab import (
+    A_SCALE,
+    AB16_SCALE,
+    B_SCALE,
+    DELTA,
+    ENCODED_END,
+    GAMMA,
+    LINEAR_END,
+    LINEAR_SLOPE,
+    OFFSET,
+    RGB_TO_XYZ,
+    XYZ_TO_RGB,
+)
 
 # A channel this far outside 0..1 still counts as inside: float32 rounding, and under one step of 16 bits near white.
 GAMUT_TOLERANCE = 1e-6
@@ -46,30 +44,12 @@ CHROMA_LIMIT = 160.0
 # The 8-bit encoder looks up linear light in this many steps: at black, where sRGB is steepest, 1/20 of an 8-bit step.
 ENCODE_STEPS = 65536
 
-# Chroma as int16: 1/256 of a unit.
-AB16_SCALE = 256.0
 # What `render` can deliver: channels and type.
 LAYOUTS = {"rgb8": (3, torch.uint8), "rgb16": (3, torch.uint16), "ab16": (2, torch.int16)}
 
 # Pixels treated at once: the 15 or so float32 planes that live at a time then stay in a core's second-level cache
 # and one operation is below the size at which torch starts threads of its own.
 BLOCK = 32768
-
-
-def _xyz_of(chromaticity: tuple[float, float]) -> np.ndarray:
-    x, y = chromaticity
-    return np.array([x / y, 1.0, (1.0 - x - y) / y])
-
-
-def _rgb_to_xyz() -> np.ndarray:
-    """(3, 3) linear sRGB to XYZ over white; every row sums to 1."""
-    primaries = np.stack([_xyz_of(p) for p in PRIMARIES], axis=1)
-    white = _xyz_of(WHITE)
-    return primaries * np.linalg.solve(primaries, white) / white[:, None]
-
-
-RGB_TO_XYZ = _rgb_to_xyz()
-XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ)
 
 
 def srgb_to_linear(encoded: Tensor) -> Tensor:
@@ -102,10 +82,15 @@ def _mix(matrix: np.ndarray, planes: Tensor) -> Tensor:
     return torch.einsum("ij,...jhw->...ihw", weights, planes)
 
 
+def linear_to_lab(linear: Tensor) -> Tensor:
+    """Convert linear sRGB (..., 3, H, W) in 0..1 to CIELAB (..., 3, H, W)."""
+    x, y, z = _cube_root(_mix(RGB_TO_XYZ, linear)).unbind(-3)
+    return torch.stack((116.0 * y - 16.0, A_SCALE * (x - y), B_SCALE * (y - z)), dim=-3)
+
+
 def srgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert encoded sRGB (..., 3, H, W) in 0..1 to CIELAB (..., 3, H, W)."""
-    x, y, z = _cube_root(_mix(RGB_TO_XYZ, srgb_to_linear(rgb))).unbind(-3)
-    return torch.stack((116.0 * y - 16.0, A_SCALE * (x - y), B_SCALE * (y - z)), dim=-3)
+    return linear_to_lab(srgb_to_linear(rgb))
 
 
 def lab_to_linear(lab: Tensor) -> Tensor:
