@@ -31,7 +31,7 @@ install_wheels() { # FOLDER REQUIREMENTS
   esac
 }
 
-[ $# -ge 1 ] && [ $# -le 2 ] || { sed -n 2,6p "$0" >&2; exit 2; }
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then sed -n 2,6p "$0" >&2; exit 2; fi
 target=$1
 installer=${2:-$(command -v uv || command -v python3)} || fail "neither uv nor python3 is here: install one of them"
 [ -r "$lock" ] || fail "$lock is missing: run this script from a complete copy of the project"
@@ -44,7 +44,7 @@ fresh=$(mktemp -d "$target.XXXXXX")
 trap 'rm -rf -- "$fresh" "$fresh.txt"' EXIT
 printf '%s\n' "$wanted" > "$fresh.txt"
 install_wheels "$fresh" "$fresh.txt" || fail "could not download pyzmq and msgpack (see above)"
-rm -rf -- "$fresh/bin" "$fresh/.lock" "$fresh/zmq/tests" "$fresh"/msgpack/_cmsgpack*
+rm -rf -- "${fresh:?}/bin" "$fresh/.lock" "$fresh/zmq/tests" "$fresh"/msgpack/_cmsgpack*
 mv -- "$fresh.txt" "$fresh/requirements.txt"
 chmod 755 "$fresh"
 rm -rf -- "$target"

@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Colour for black-and-white photographs, steered by painted hints: the entries in GIMP's menu Filters > Colorize.
+
+The plug-in reads pixels and shows dialogs; a service on the same computer, found and started by `colorize_client`, does
+the rest. `vendor` holds what the client needs of pyzmq and msgpack, because GIMP's Python may have neither.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+gi.require_version("GimpUi", "3.0")
+gi.require_version("Gegl", "0.4")
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
+
+import job  # noqa: E402
+import layers  # noqa: E402
+import new_hints  # noqa: E402
+import records  # noqa: E402
+from records import Settings  # noqa: E402
+from refusal import Refusal, wrong_call  # noqa: E402
+from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
+
+MENU = "<Image>/Filters/Colorize"
+COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
+NEW_HINTS, SERVICE = "plug-in-colorize-new-hints", "plug-in-colorize-service"
+READWRITE = GObject.ParamFlags.READWRITE
+SUCCESS = Gimp.PDBStatusType.SUCCESS
+
+Config = Gimp.ProcedureConfig
+Drawables = list[Gimp.Drawable]
+
+
+class Colorize(Gimp.PlugIn):
+    """Registers the four procedures."""
+
+    def do_set_i18n(self, name: str) -> tuple[bool, str, str]:
+        return True, DOMAIN, LOCALE_FOLDER
+
+    def do_query_procedures(self) -> list[str]:
+        return [COLORIZE, WITH_HINTS, NEW_HINTS, SERVICE]
+
+    def do_create_procedure(self, name: str) -> Gimp.Procedure:
+        makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, NEW_HINTS: _new_hints, SERVICE: _service}
+        procedure = makers[name](self)
+        procedure.set_attribution("The gimp-colorize authors", "GPL-3.0-or-later", "2026")
+        procedure.add_menu_path(MENU)
+        return procedure
+
+
+def _procedure(plug_in: Colorize, name: str, run: Callable) -> Gimp.ImageProcedure:
+    procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, _guarded(run), None)
+    procedure.set_image_types("*")  # indexed images too: being told the reason is better than a grey entry
+    procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
+    return procedure
+
+
+def _colorize(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, COLORIZE, run_colorize)
+    procedure.set_menu_label(_("Colorize _Photo (AI)…"))
+    procedure.set_documentation(
+        _("Colour a black-and-white photograph"),
+        _(
+            "Lays colours over the selected layer, whose pixels stay as they are. Colours painted on the hint layer"
+            " are obeyed and spread over what they lie on. Run again, it updates the layer that it made."
+        ),
+        COLORIZE,
+    )
+    _add_settings(procedure)
+    _returns_layer(procedure)
+    return procedure
+
+
+def _add_settings(procedure: Gimp.ImageProcedure) -> None:
+    default = Settings()
+    add_layer = procedure.add_layer_argument
+    add_layer("hints", _("_Hint layer"), _("Layer with the colours to obey"), True, READWRITE)
+    procedure.add_string_argument("model", _("_Model"), _("Its name; empty for the default"), default.model, READWRITE)
+    vividness = _("0 keeps to safe, muted colours; 100 dares the liveliest ones")
+    add_double = procedure.add_double_argument
+    add_double("vividness", _("_Vividness"), vividness, 0.0, 100.0, default.vividness, READWRITE)
+    saturation = _("Factor on all colours: 0 is gray, 1 as the model sees them")
+    add_double("saturation", _("_Saturation"), saturation, 0.0, 2.0, default.saturation, READWRITE)
+    procedure.add_choice_argument("output", _("_Result"), _("Where the colours go"), _outputs(), "layer", READWRITE)
+    procedure.add_boolean_aux_argument("find-hints", _("Use the hint layer"), "", True, READWRITE)
+
+
+def _outputs() -> Gimp.Choice:
+    choice = Gimp.Choice.new()
+    choice.add("layer", 0, _("Colour layer over the photograph"), _("A layer in LCh Color mode; lightness stays exact"))
+    choice.add("normal", 1, _("Full-colour layer"), _("A layer that needs nothing below it"))
+    choice.add("image", 2, _("New image"), _("A copy of the image with a colour layer; this one stays as it is"))
+    return choice
+
+
+def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, WITH_HINTS, run_with_hints)
+    procedure.set_menu_label(_("Colorize _with Hints"))
+    procedure.set_documentation(
+        _("Update the colours from the hint layer, without a dialog"),
+        _(
+            "Finds the hint layer and the colour layer of the photograph by itself and brings the colours up to date,"
+            " with the settings of the last time. Made for a keyboard shortcut."
+        ),
+        WITH_HINTS,
+    )
+    _returns_layer(procedure)
+    return procedure
+
+
+def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, NEW_HINTS, run_new_hints)
+    procedure.set_menu_label(_("New _Hint Layer"))
+    procedure.set_documentation(
+        _("Add a transparent layer to paint colour hints on"),
+        _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray."),
+        NEW_HINTS,
+    )
+    _returns_layer(procedure)
+    return procedure
+
+
+def _service(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, SERVICE, run_service)
+    procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.ALWAYS)
+    procedure.set_menu_label(_("_Service…"))
+    procedure.set_documentation(
+        _("Look after the colour service"),
+        _("State, device, memory, models and log of the service that makes the colours; restarts it on request."),
+        SERVICE,
+    )
+    procedure.add_string_return_value("report", "Report", "What the service says about itself", "", READWRITE)
+    return procedure
+
+
+def _returns_layer(procedure: Gimp.ImageProcedure) -> None:
+    procedure.add_layer_return_value("layer", "Layer", "The layer that was made or updated", True, READWRITE)
+
+
+def _guarded(run: Callable) -> Callable:
+    """Turns every failure into an error that GIMP shows: an exception that escapes would be lost on the console."""
+
+    def guarded(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, *arguments: object) -> Gimp.ValueArray:
+        try:
+            return run(procedure, run_mode, *arguments)
+        except Refusal as refusal:
+            return _failed(procedure, refusal.status, str(refusal))
+        except Exception as error:  # noqa: BLE001 - the edge of the plug-in
+            return _failed(procedure, Gimp.PDBStatusType.EXECUTION_ERROR, _sentence(error))
+
+    return guarded
+
+
+def _sentence(error: Exception) -> str:
+    """A failure in words that a person can act on."""
+    if isinstance(error, ImportError):
+        return _("A part of the plug-in is missing ({name}); run install.sh again.").format(name=error.name)
+    from colorize_client import ColorizeError
+
+    if isinstance(error, ColorizeError):
+        print(error.report(), file=sys.stderr)
+        return _(error.sentence)
+    traceback.print_exception(error)
+    return _("The plug-in met a fault of its own ({fault}); the image is as it was. Please report it.").format(
+        fault=f"{type(error).__name__}: {error}"
+    )
+
+
+def _failed(procedure: Gimp.Procedure, status: Gimp.PDBStatusType, sentence: str) -> Gimp.ValueArray:
+    return procedure.new_return_values(status, GLib.Error(sentence))
+
+
+def _done(procedure: Gimp.Procedure, value: object, kind: object) -> Gimp.ValueArray:
+    values = procedure.new_return_values(SUCCESS, GLib.Error())
+    values.remove(1)
+    values.insert(1, GObject.Value(kind, value))
+    return values
+
+
+def run_colorize(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Colours the selected layer with the settings of the dialog, of the caller, or of the last time."""
+    photo = layers.photo_of(image, drawables)
+    if run_mode != Gimp.RunMode.NONINTERACTIVE:
+        found = job.hint_layer_for(image, photo) if config.get_property("find-hints") else None
+        config.set_property("hints", found)
+    if run_mode == Gimp.RunMode.INTERACTIVE:
+        import dialog
+
+        if not dialog.ask(procedure, config, image, photo):
+            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+    hints = _checked_hints(config.get_property("hints"), image, photo)
+    layer, notes = job.colorize(photo, hints, _settings(config))
+    if run_mode != Gimp.RunMode.NONINTERACTIVE:
+        _show(layer, image, notes)
+    return _done(procedure, layer, Gimp.Layer)
+
+
+def _settings(config: Config) -> Settings:
+    names = ("model", "vividness", "saturation", "output")
+    return Settings(**{name: config.get_property(name) for name in names})
+
+
+def _checked_hints(hints: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
+    if hints is None:
+        return None
+    if hints.get_image() != image:
+        problem = _("The hint layer “{layer}” belongs to another image; choose a layer of this image.")
+    elif hints == photo:
+        problem = _("“{layer}” cannot be both the photograph and the hint layer; choose another hint layer.")
+    elif not hints.has_alpha():
+        problem = _(
+            "The hint layer “{layer}” has no transparency, so all of it would be a hint; add an alpha channel to it"
+            " or make one with New Hint Layer."
+        )
+    else:
+        return hints
+    raise wrong_call(problem.format(layer=hints.get_name()))
+
+
+def _show(layer: Gimp.Layer, image: Gimp.Image, notes: list[str]) -> None:
+    if layer.get_image() != image:
+        Gimp.Display.new(layer.get_image())
+    if notes:
+        Gimp.message("\n".join(notes))
+
+
+def run_with_hints(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Colours again with what is painted now and the settings of the last result."""
+    photo = layers.photo_of(image, drawables)
+    hints = job.hint_layer_for(image, photo)
+    if hints is None:
+        raise Refusal(
+            _(
+                "“{layer}” has no hint layer yet; make one with Filters > Colorize > New Hint Layer, paint on it,"
+                " then run this again."
+            ).format(layer=photo.get_name())
+        )
+    result = layers.find_result(image, photo)
+    settings = records.read_result(result).settings if result else Settings()
+    layer, notes = job.colorize(photo, hints, settings)
+    if run_mode != Gimp.RunMode.NONINTERACTIVE:
+        _show(layer, image, notes)
+    return _done(procedure, layer, Gimp.Layer)
+
+
+def run_new_hints(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Adds the layer on which hints are painted."""
+    layer = new_hints.add(image, layers.photo_of(image, drawables))
+    return _done(procedure, layer, Gimp.Layer)
+
+
+def run_service(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image | None,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Shows the service's report, or returns it to a script."""
+    import report
+
+    if run_mode == Gimp.RunMode.NONINTERACTIVE:
+        return _done(procedure, report.collect(launch=True), GObject.TYPE_STRING)
+    import service_dialog
+
+    service_dialog.show()
+    return _done(procedure, "", GObject.TYPE_STRING)
+
+
+if __name__ == "__main__":
+    Gimp.main(Colorize.__gtype__, sys.argv)

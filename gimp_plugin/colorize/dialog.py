@@ -1,0 +1,136 @@
+"""The dialog of Colorize Photo: GIMP's own procedure dialog, with a list of hint layers and one of models."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import records
+from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk
+from job import CLIENT
+from text import DOMAIN, _
+
+NO_LAYER = -1  # row of the list of layers; layer numbers are positive
+SPACING = 6
+
+
+def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> bool:
+    """Lets a person choose; `config` then holds the choice. False where they cancelled."""
+    GimpUi.init(DOMAIN)
+    dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Colorize Photo"))
+    dialog.set_ok_label(_("Coloriz_e"))
+    scales = [dialog.get_scale_entry(name, 1.0) for name in ("vividness", "saturation")]
+    dialog.get_widget("output", Gtk.ComboBox.__gtype__)
+    dialog.fill(["vividness", "saturation", "output"])
+    own_rows = _own_rows(config, image, photo, [scale.get_label() for scale in scales])
+    content = dialog.get_content_area()
+    content.pack_start(own_rows, False, False, 0)
+    content.reorder_child(own_rows, 0)
+    own_rows.show_all()
+    agreed = dialog.run()
+    dialog.destroy()
+    return agreed
+
+
+def _own_rows(
+    config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer, labels: list[Gtk.Widget]
+) -> Gtk.Widget:
+    """The rows above GIMP's own ones; their labels are as wide as `labels`."""
+    grid = Gtk.Grid(column_spacing=SPACING, row_spacing=SPACING, border_width=2 * SPACING)
+    grid.set_margin_bottom(-SPACING)
+    column = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
+    for label in labels:
+        column.add_widget(label)
+    _add_row(grid, column, 0, _("P_hotograph"), Gtk.Label(label=_about(image, photo), xalign=0.0))
+    _add_row(grid, column, 1, _("H_int layer"), _hint_list(config, image, photo))
+    models = ModelList(config)
+    _add_row(grid, column, 2, _("_Model"), models.combo)
+    grid.attach(models.news, 1, 3, 1, 1)
+    return grid
+
+
+def _about(image: Gimp.Image, photo: Gimp.Layer) -> str:
+    size = f"{photo.get_width()} × {photo.get_height()}"
+    if image.get_base_type() == Gimp.ImageBaseType.GRAY:
+        return _("{layer}, {size}; the grayscale image becomes RGB").format(layer=photo.get_name(), size=size)
+    return f"{photo.get_name()}, {size}"
+
+
+def _add_row(grid: Gtk.Grid, column: Gtk.SizeGroup, row: int, text: str, widget: Gtk.Widget) -> None:
+    label = Gtk.Label(label=text, use_underline=True, xalign=0.0, mnemonic_widget=widget)
+    column.add_widget(label)
+    widget.set_hexpand(True)
+    grid.attach(label, 0, row, 1, 1)
+    grid.attach(widget, 1, row, 1, 1)
+
+
+def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> Gtk.Widget:
+    """The image's transparent layers, and "No hints". GIMP's own layer chooser has no such row and shows no names."""
+
+    def fits(_image: Gimp.Image, item: Gimp.Item, *_data: object) -> bool:
+        ours = item.get_image() == image and item != photo
+        return ours and item.has_alpha() and not records.carries_result(item)
+
+    combo = GimpUi.LayerComboBox.new(fits, None)
+    rows = combo.get_model()
+    columns = [GimpUi.IntStoreColumns.VALUE, GimpUi.IntStoreColumns.LABEL]
+    rows.set(rows.prepend(), columns, [NO_LAYER, _("No hints")])
+
+    def choose(*_arguments: object) -> None:
+        _found, number = combo.get_active()
+        config.set_property("hints", Gimp.Layer.get_by_id(number) if number > 0 else None)
+        config.set_property("find-hints", number > 0)
+
+    def show(*_arguments: object) -> None:
+        hints = config.get_property("hints")
+        combo.set_active(hints.get_id() if hints else NO_LAYER)
+
+    show()
+    GObject.Object.connect(combo, "changed", choose)  # IntComboBox.connect is another method
+    return combo
+
+
+class ModelList:
+    """The installed models. The service is asked for them, and started, while the person looks at the dialog."""
+
+    def __init__(self, config: Gimp.ProcedureConfig) -> None:
+        self._config = config
+        self.combo = Gtk.ComboBoxText()
+        self.combo.append("", _("Default model"))
+        self.news = Gtk.Label(label=_("Starting the colour service…"), xalign=0.0, wrap=True, max_width_chars=50)
+        self.news.get_style_context().add_class("dim-label")
+        self._select()
+        self.combo.connect("changed", self._choose)
+        config.connect("notify::model", self._select)
+        threading.Thread(target=_ask_service, args=(self._show,), daemon=True).start()
+
+    def _select(self, *_arguments: object) -> None:
+        name = self._config.get_property("model")
+        if name and not self.combo.set_active_id(name):
+            self.combo.append(name, name)
+        self.combo.set_active_id(name)
+
+    def _choose(self, combo: Gtk.ComboBoxText) -> None:
+        self._config.set_property("model", combo.get_active_id() or "")
+
+    def _show(self, models: list[dict[str, Any]], news: str) -> bool:
+        known = {row[1] for row in self.combo.get_model()}
+        for model in models:
+            if model["name"] not in known:
+                self.combo.append(model["name"], model.get("title") or model["name"])
+        self.news.set_text(news)
+        return GLib.SOURCE_REMOVE
+
+
+def _ask_service(show: Callable[[list[dict[str, Any]], str], bool]) -> None:
+    """Runs beside the dialog, and hands what it learnt to the dialog's own thread."""
+    from colorize_client import ColorizeError, connect
+
+    try:
+        with connect(client=CLIENT) as service:
+            models, status = service.models(), service.status()
+        default = next((model for model in models if model.get("default")), None)
+        title = default.get("title") or default["name"] if default else "–"
+        news = _("Ready: {model}, on {device}").format(model=title, device=status.get("device"))
+    except ColorizeError as error:
+        models, news = [], _(error.sentence)
+    GLib.idle_add(show, models, news)
