@@ -1,0 +1,114 @@
+"""What `gimp-colorize` does, once its words are understood."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from colorize_client import Options, connect, end_by_force
+from colorize_client.errors import ColorizeError, ServiceNotRunning, ServiceSilent
+
+from colorize_cli import CLIENT_NAME
+from colorize_cli.plan import Job
+from colorize_cli.problems import PictureError
+
+
+def colorize(
+    jobs: Sequence[Job],
+    problems: Sequence[PictureError],
+    options: Options,
+    hints: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Colour the pictures; returns how many failed, with `problems` found before. Raises KeyboardInterrupt."""
+    from colorize_cli.pipeline import Settings, colorize_all  # libvips loads here: `status` need not wait for it
+    from colorize_cli.report import Report
+    from colorize_cli.service import Service
+
+    report = Report(len(jobs) + len(problems), as_json)
+    try:
+        for problem in problems:
+            report.failed(problem.path, problem.reason, "picture")
+        with Service() as service:
+            colorize_all(list(jobs), Settings(options, hints, overwrite), service, report)
+    except ColorizeError:  # reported with the picture that met it
+        report.unreached()
+    finally:
+        report.close()
+    return report.failures
+
+
+def status(as_json: bool) -> int:
+    """Say what the service does and holds; exit status 1 where it does not run."""
+    try:
+        with connect(client=CLIENT_NAME, launch=False) as service:
+            found = service.status()
+    except ServiceNotRunning:
+        print(json.dumps({"state": "stopped"}) if as_json else "The service does not run; it starts when it is needed.")
+        return 1
+    print(json.dumps(found) if as_json else _table(found))
+    return 0
+
+
+def models(as_json: bool) -> int:
+    """List the installed models, starting the service if need be."""
+    with connect(client=CLIENT_NAME, launch=True) as service:
+        found = service.models()
+    if as_json:
+        print(json.dumps(found))
+        return 0
+    for model in found:
+        mark = "  (default)" if model.get("default") else ""
+        print(f"{model.get('name', '')}{mark}\n{_table(_without(model, 'name', 'default'), '  ')}")
+    return 0
+
+
+def stop(as_json: bool) -> int:
+    """End the service, by force where it does not answer; a service that does not run is no failure."""
+    try:
+        with connect(client=CLIENT_NAME, launch=False) as service:
+            service.stop()
+    except ServiceNotRunning:
+        print("The service does not run.")
+        return 0
+    except ServiceSilent:
+        if not end_by_force():
+            raise
+    print("The service has stopped.")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[bool], int]] = {"status": status, "models": models, "stop": stop}
+
+
+# Names in the service's answers whose values are bytes.
+_SIZES = ("rss", "peak_rss", "cache_bytes", "cache_budget", "bytes_in", "bytes_out")
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _table(values: dict[str, Any], indent: str = "") -> str:
+    """One line per value, maps indented below their name."""
+    lines = []
+    for name, value in values.items():
+        label = f"{indent}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            lines += [f"{label}:", _table(value, indent + "  ")]
+        else:
+            lines.append(f"{label}: {_size(value) if name in _SIZES else _text(value)}")
+    return "\n".join(line for line in lines if line)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_text(item)}" for name, item in value.items())
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

@@ -1,0 +1,126 @@
+"""The command `gimp-colorize`: colours photographs, and asks after the colour service."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from colorize_client import ColorizeError, Options
+from colorize_client.protocol import SATURATION, TEMPERATURE
+
+from colorize_cli import VERSION, commands
+from colorize_cli.plan import FORMATS, UsageError, plan
+
+DONE = 0
+SOME_FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+_EXAMPLES = """\
+commands (a file of such a name is meant with a folder before it: ./status):
+  gimp-colorize status [--json]   what the service does and holds; exit status 1 where it does not run
+  gimp-colorize models [--json]   the installed models
+  gimp-colorize stop              end the service; it starts again when it is needed
+
+examples:
+  gimp-colorize portrait.tif                     writes portrait-colorized.tif
+  gimp-colorize album -o coloured                every picture below album, in the same folders below coloured
+  gimp-colorize street.jpg --hints strokes.png   obeys the colours painted on strokes.png
+
+Results keep the depth (8 or 16 bits), colour profile, EXIF, resolution and transparency of the file, and its
+lightness. In the same format the pixels keep their order and the orientation tag; another format is written upright.
+A folder's hidden files and results of earlier runs (NAME-colorized.EXT) are passed over.
+
+--json prints one object per picture: input, output, status "done", format, width, height, bits, seconds, model,
+device, hint_cells, timings, notes; or input, status "failed", code, error, detail.
+
+exit status: 0 all done, 1 some pictures failed, 2 the command was not understood, 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (default: those of the process); returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words and words[0] in commands.COMMANDS:
+            return _service_command(words)
+        return _colorize(words)
+    except ColorizeError as error:
+        print(f"gimp-colorize: {error.report()}", file=sys.stderr)
+        return SOME_FAILED
+    except KeyboardInterrupt:
+        print("gimp-colorize: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _service_command(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"gimp-colorize {words[0]}", description=commands.COMMANDS[words[0]].__doc__)
+    if words[0] != "stop":
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    given = parser.parse_args(words[1:])
+    return commands.COMMANDS[words[0]](getattr(given, "json", False))
+
+
+def _colorize(words: list[str]) -> int:
+    parser = _parser()
+    given = parser.parse_args(words)
+    try:
+        jobs, problems = plan(given.inputs, given.output, given.format)
+    except UsageError as error:
+        parser.error(str(error))
+    options = Options(given.model, given.saturation, given.temperature)
+    failures = commands.colorize(jobs, problems, options, given.hints, given.overwrite, given.json)
+    return SOME_FAILED if failures else DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gimp-colorize",
+        description="Give black-and-white photographs colour.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = Options()
+    add = parser.add_argument
+    add("inputs", metavar="IN", nargs="+", type=Path, help="a photograph, or a folder with photographs at any depth")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help="the result's name, or a folder for results; default: beside IN",
+    )
+    add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
+    add("--model", metavar="NAME", default=default.model, help="one that `gimp-colorize models` lists")
+    add(
+        "--saturation", metavar="S", type=_number(*SATURATION), default=default.saturation, help="%(default)s: as it is"
+    )
+    add(
+        "--temperature",
+        metavar="T",
+        type=_number(*TEMPERATURE),
+        default=default.temperature,
+        help="low is vivid, high is cautious; default %(default)s",
+    )
+    add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")
+    add("--overwrite", action="store_true", help="replace results that are there already; originals never are")
+    add("--json", action="store_true", help="print one JSON object per picture")
+    add("--version", action="version", version=f"%(prog)s {VERSION}")
+    return parser
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def within(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {low:g}..{high:g}")
+        return value
+
+    return within
+
+
+if __name__ == "__main__":
+    sys.exit(main())

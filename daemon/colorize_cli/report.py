@@ -1,0 +1,95 @@
+"""What the person or the script reads while pictures are coloured: lines, a progress bar, or JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from colorize_cli.pipeline import Done
+from colorize_cli.plan import Job
+from colorize_cli.problems import show
+
+
+class Report:
+    """Listener of the pipeline: results on stdout, complaints and the progress bar on stderr.
+
+    With `as_json` stdout has one JSON object per picture and nothing else; see `gimp-colorize --help`.
+    """
+
+    def __init__(self, total: int, as_json: bool) -> None:
+        self.failures = 0
+        self.successes = 0
+        self._total = total
+        self._as_json = as_json
+        self._bar = tqdm(
+            total=total,
+            unit="picture",
+            disable=None,  # only where a person watches
+            leave=False,
+            bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
+        )
+
+    def progress(self, job: Job, fraction: float) -> None:
+        self._bar.set_description(job.source.name, refresh=False)
+        self._bar.n = self.failures + self.successes + fraction
+        self._bar.refresh()
+
+    def done(self, done: Done) -> None:
+        self.successes += 1
+        self._advance()
+        if self._as_json:
+            self._say(json.dumps(_fields_of(done)))
+            return
+        self._say(f"{show(done.job.source)} -> {show(done.job.target)}")
+        for note in done.notes:
+            self._complain(f"{show(done.job.source)}: note: {note}")
+
+    def failed(self, source: Path, reason: str, code: str, detail: str = "") -> None:
+        self.failures += 1
+        self._advance()
+        if self._as_json:
+            failure = {"input": show(source), "status": "failed", "code": code, "error": reason, "detail": detail}
+            self._say(json.dumps(failure))
+        self._complain(f"{show(source)}: {reason}")
+        for line in detail.splitlines():
+            self._complain(f"    {line}")
+
+    def unreached(self) -> None:
+        """Say how many pictures the work did not come to, since the service gave up."""
+        left = self._total - self.failures - self.successes
+        if left:
+            self._complain(f"stopped; {left} more {'picture was' if left == 1 else 'pictures were'} not tried")
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _advance(self) -> None:
+        self._bar.n = self.failures + self.successes
+        self._bar.refresh()
+
+    def _say(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+    def _complain(self, line: str) -> None:
+        tqdm.write(f"gimp-colorize: {line}", file=sys.stderr)
+
+
+def _fields_of(done: Done) -> dict[str, Any]:
+    return {
+        "input": show(done.job.source),
+        "output": show(done.job.target),
+        "status": "done",
+        "format": done.job.format,
+        "width": done.width,
+        "height": done.height,
+        "bits": done.depth,
+        "seconds": round(done.seconds, 3),
+        "model": done.summary.get("model"),
+        "device": done.summary.get("device"),
+        "hint_cells": done.summary.get("hint_cells"),
+        "timings": done.summary.get("timings"),
+        "notes": list(done.notes),
+    }
