@@ -1,6 +1,7 @@
 """Weights on disk: safetensors files that say what they are, found in folders, checked before they are used.
 
-A file's metadata carries its format, recipe, configuration, licence and the SHA-256 of its tensors. No pickle is ever read.
+A file's metadata carries its format, recipe, configuration, licence and the SHA-256 of its tensors. No pickle is ever
+read.
 """
 
 import hashlib
@@ -69,7 +70,9 @@ def read_record(path: Path) -> WeightsRecord:
         with safe_open(path, "pt") as file:
             meta = file.metadata() or {}
         if meta.get("format") != FORMAT:
-            raise BadWeights(f"{path} is not a weights file of this program; make one with `gimp-colorize-train export`")
+            raise BadWeights(
+                f"{path} is not a weights file of this program; make one with `gimp-colorize-train export`"
+            )
         card = path.with_suffix(".md")
         return WeightsRecord(
             name=meta["name"],
@@ -90,7 +93,10 @@ def read_record(path: Path) -> WeightsRecord:
 
 
 def load(record: WeightsRecord) -> nn.Module:
-    """The network with its weights, float32 on the CPU, in evaluation mode. Raises BadWeights where the hash differs."""
+    """The network with its weights, float32 on the CPU, in evaluation mode.
+
+    Raises BadWeights where the hash differs.
+    """
     if record.recipe not in networks.recipes():
         known = ", ".join(networks.recipes())
         raise BadWeights(f"{record.path} is of the recipe {record.recipe!r}; this version serves {known}: update it")
@@ -102,13 +108,15 @@ def load(record: WeightsRecord) -> nn.Module:
     if digest(state) != record.sha256:
         raise BadWeights(f"{record.path} is damaged: its contents do not match its hash; install it again")
     network = networks.build(record.recipe, record.config)
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
+    network.load_state_dict(state, strict=True)
     return network.eval()
 
 
-def save(network: nn.Module, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str) -> None:
+def save(
+    network: nn.Module, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str
+) -> None:
     """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all."""
-    state = {k: v.detach().contiguous().half() for k, v in network.state_dict().items() if v.is_floating_point()}
+    state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
         "recipe": recipe,
@@ -123,6 +131,7 @@ def save(network: nn.Module, path: Path, *, recipe: str, name: str, title: str, 
     }
     part = path.with_suffix(".part")
     save_file(state, part, metadata)
+    part.chmod(0o644)
     os.replace(part, path)
 
 

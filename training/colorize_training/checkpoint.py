@@ -31,5 +31,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BadCheckpoint(f"{path} is not a whole checkpoint ({error}); delete it, or resume from another") from error
     except Exception as error:
         if type(error).__name__ == "UnpicklingError":
-            raise BadCheckpoint(f"{path} is not a whole checkpoint ({error}); delete it, or resume from another") from error
+            raise BadCheckpoint(
+                f"{path} is not a whole checkpoint ({error}); delete it, or resume from another"
+            ) from error
         raise

@@ -51,7 +51,7 @@ class PackedPhotographs:
 
 
 def read_photographs(sources: list[Path], skipped: Skipped) -> Iterator[tuple[str, Image.Image]]:
-    """Every colour photograph of the folders (recursively), tar shards and single files in `sources`, in sorted order."""
+    """Every colour photograph of the folders (recursively), tar shards and files in `sources`, in sorted order."""
     for source in sources:
         if not source.exists():
             raise FileNotFoundError(f"{source}: no such file or folder; --data takes folders, .tar shards and pictures")

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def degrade(lightness: Tensor, generator: torch.Generator, share: float = 0.5) -> Tensor:
-    """L (B, 1, H, W) in 0..100 -> the same with a `share` of the pictures each blurred, faded and grained, independently."""
+    """L (B, 1, H, W) in 0..100 -> the same, a `share` of the pictures each blurred, faded and grained."""
 
     def draw(low: float, high: float) -> Tensor:
         return torch.empty(len(lightness), 1, 1, 1).uniform_(low, high, generator=generator)

@@ -4,6 +4,7 @@ import datetime
 from pathlib import Path
 
 from colorize_daemon import networks, weights
+
 from colorize_training import checkpoint
 
 SIDE = 256  # of the network's picture in the service

@@ -1,7 +1,8 @@
 """Hints as a person would paint them, drawn from the true colours: first draw, then rasterise (no randomness there).
 
-Points are small patches of one colour (iColoriT, SIGGRAPH17); strokes are random walks of a round brush that stay on what has
-the colour they started on, as a careful hand does. Colours may be a little wrong. Counts are log-uniform, none for a quarter.
+Points are small patches of one colour (iColoriT, SIGGRAPH17); strokes are random walks of a round brush that stay on
+what has the colour they started on, as a careful hand does. Colours may be a little wrong. Counts are log-uniform,
+none for a quarter.
 """
 
 from dataclasses import dataclass

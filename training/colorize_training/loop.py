@@ -1,8 +1,8 @@
 """The training loop of every recipe.
 
-Everything random in step k follows from (seed, k), so a resumed run repeats the steps that an unbroken one would have made.
-The learning rate warms up, stays, and falls to zero over the last share of the steps: a run can be given a later or an earlier
-end as long as its fall has not begun.
+Everything random in step k follows from (seed, k), so a resumed run repeats the steps that an unbroken one would have
+made. The learning rate warms up, stays, and falls to zero over the last share of the steps: a run can be given a
+later or an earlier end as long as its fall has not begun.
 """
 
 import csv
@@ -11,6 +11,7 @@ import json
 import platform
 import signal
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,13 @@ class Run:
             torch.set_num_threads(settings.threads)
         out.mkdir(parents=True, exist_ok=True)
         recipe.prepare(photographs)
+        torch.manual_seed(recipe.settings.seed)
         self.network = recipe.build().train().to(memory_format=torch.channels_last)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(recipe.parameter_groups(self.network), lr=0, betas=(0.9, 0.98))
         self.full_rates = [group["lr"] for group in recipe.parameter_groups(self.network)]
         self.step, self.best = 0, -1.0
+        self._drawer, self._drawn = ThreadPoolExecutor(1), {}
         if self.last.exists():
             self._restore(checkpoint.load(self.last))
 
@@ -93,9 +96,7 @@ class Run:
         """One step of the optimizer; returns the loss and its parts."""
         for group, rate in zip(self.optimizer.param_groups, self.full_rates, strict=True):
             group["lr"] = rate * self._rate()
-        rng = np.random.default_rng([self.recipe.settings.seed, self.step])
-        batch = self.recipe.draw(self.photographs, self._numbers(), self._size(), rng)
-        loss, parts = self.recipe.loss(self.network, batch)
+        loss, parts = self.recipe.loss(self.network, self._batch())
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         self.optimizer.zero_grad(set_to_none=True)
@@ -106,16 +107,28 @@ class Run:
         self._update_average()
         return loss.item(), parts
 
-    def _numbers(self) -> np.ndarray:
-        """Photographs of this step: every epoch is a permutation of all of them."""
-        positions = np.arange(self.step * self.batch, (self.step + 1) * self.batch)
+    def _batch(self) -> Any:
+        """This step's batch; the next one is drawn in the background while this one is learned."""
+        if self.step not in self._drawn:
+            self._drawn[self.step] = self._draw(self.step)
+        if self.step + 1 < self.steps:
+            self._drawn[self.step + 1] = self._draw(self.step + 1)
+        return self._drawn.pop(self.step).result()
+
+    def _draw(self, step: int) -> Future:
+        rng = np.random.default_rng([self.recipe.settings.seed, step])
+        return self._drawer.submit(self.recipe.draw, self.photographs, self._numbers(step), self._size(step), rng)
+
+    def _numbers(self, step: int) -> np.ndarray:
+        """Photographs of a step: every epoch is a permutation of all of them."""
+        positions = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs, places = np.divmod(positions, len(self.photographs))
         orders = {e: np.random.default_rng([self.recipe.settings.seed, 1 << 40, e]) for e in np.unique(epochs)}
         orders = {e: rng.permutation(len(self.photographs)) for e, rng in orders.items()}
         return np.array([orders[e][p] for e, p in zip(epochs, places, strict=True)])
 
-    def _size(self) -> int:
-        early = self.step < self.settings.early_share * self.steps
+    def _size(self, step: int) -> int:
+        early = step < self.settings.early_share * self.steps
         return self.settings.early_size if early else self.settings.size
 
     def _rate(self) -> float:

@@ -1,4 +1,4 @@
-"""`gimp-colorize-train`: list, train and export."""
+"""`gimp-colorize-train`: list, train, export and evaluate."""
 
 import argparse
 import dataclasses
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from colorize_training import recipes
 from colorize_training.data import pack
+from colorize_training.evaluate import COUNTS, evaluate
 from colorize_training.export import export
 from colorize_training.loop import LoopSettings, Run, Stopped
 from colorize_training.validation import Validation
@@ -26,7 +27,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gimp-colorize-train", description="Train the networks that the service holds.")
+    parser = argparse.ArgumentParser(
+        prog="gimp-colorize-train", description="Train the networks that the service holds."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="RECIPE|COMMAND")
     commands.add_parser("list", help="name the recipes").set_defaults(run=_list)
     exported = commands.add_parser("export", help="turn a checkpoint into weights that the service loads")
@@ -36,9 +39,20 @@ def _parser() -> argparse.ArgumentParser:
     exported.add_argument("--title", help="how people read the name (default: the name)")
     exported.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
     exported.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence))
+    _add_evaluate(commands)
     for name in recipes.names():
         _add_recipe(commands, name)
     return parser
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("evaluate", help="measure weights on photographs they never saw")
+    command.add_argument("weights", type=Path, help="the .safetensors file")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders, tar shards, pictures")
+    command.add_argument("--cache", type=Path, required=True, help="folder for decoded photographs")
+    command.add_argument("--hints", type=int, nargs="+", default=COUNTS, help="hint counts (default: %(default)s)")
+    command.add_argument("--table", type=Path, help="CSV file to write as well")
+    command.set_defaults(run=lambda a: evaluate(a.weights, pack(a.data, a.cache), tuple(a.hints), a.table))
 
 
 def _add_recipe(commands: argparse._SubParsersAction, name: str) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from colorize_daemon.colour import lab_to_srgb, srgb_to_lab
+from colorize_daemon.networks.chroma import CHROMA_STRIDE
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_daemon.colour import lab_to_srgb, srgb_to_lab
-from colorize_daemon.networks.chroma import CHROMA_STRIDE
 from colorize_training.data import PackedPhotographs
 
 SIDE = 224
@@ -24,7 +24,7 @@ class Validation:
     """Pictures for `run`, squashed to 224 px once."""
 
     def __init__(self, photographs: PackedPhotographs, count: int = 48) -> None:
-        self.pictures = [_squash(photographs[n]) for n in range(min(count, len(photographs)))]
+        self.pictures = [_planes(squash(photographs[n])) for n in range(min(count, len(photographs)))]
 
     @torch.no_grad()
     def run(self, network: nn.Module, sheet: Path) -> dict[str, float]:
@@ -60,13 +60,18 @@ class Validation:
         return (row * 255).round().byte().numpy(), score
 
 
-def _squash(photograph: np.ndarray) -> Tensor:
-    image = Image.fromarray(photograph).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)[None].float() / 255
+def squash(photograph: np.ndarray) -> np.ndarray:
+    """RGB (224, 224, 3) uint8, whatever the aspect was: the protocol wants it so."""
+    return np.array(Image.fromarray(photograph).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def _planes(rgb: np.ndarray) -> Tensor:
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
 
 
 def point_hints(ab: Tensor, count: int, seed: int) -> Tensor:
-    """Hint planes (1, 3, H/2, W/2) of `count` cells of 2x2 pixels of ab (1, 2, H, W), at places that follow from the seed.
+    """Hint planes (1, 3, H/2, W/2) of `count` cells of 2x2 pixels of ab (1, 2, H, W), at places that follow from the
+    seed.
 
     The places of a smaller count are the first of a larger one's.
     """

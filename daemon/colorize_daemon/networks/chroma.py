@@ -1,9 +1,9 @@
 """`chroma`, the default network: the photograph is encoded once, hints enter late.
 
-A MobileNetV2 encoder (Sandler et al. 2018) reads L alone; everything that follows from L alone belongs to the embedding.
-The decoder joins hints to the embedding at strides 16, 4 and 2, so a changed stroke repeats only the decoder.
-Global attention at stride 16 carries a hint to everything alike (as iColoriT does, Yun et al. 2023).
-Two heads: a distribution over in-gamut ab bins at stride 4, and a regression of ab at stride 2.
+A MobileNetV2 encoder (Sandler et al. 2018) reads L alone; everything that follows from L alone belongs to the
+embedding. The decoder joins hints to the embedding at strides 16, 4 and 2, so a changed stroke repeats only the
+decoder. Global attention at stride 16 carries a hint to everything alike (as iColoriT does, Yun et al. 2023). Two
+heads: a distribution over in-gamut ab bins at stride 4, and a regression of ab at stride 2.
 """
 
 from dataclasses import asdict, dataclass
@@ -54,7 +54,8 @@ class Output(NamedTuple):
 class Chroma(nn.Module):
     """L (B, 1, H, W) in 0..100 and hint planes (B, 3, H/2, W/2) -> Output. Sides are multiples of 32.
 
-    Hint planes hold mean a and b of the hints in a cell (CIELAB units, 0 where there is none) and the cell's coverage 0..1.
+    Hint planes hold mean a and b of the hints in a cell (CIELAB units, 0 where there is none) and the cell's coverage
+    0..1.
     """
 
     def __init__(self, config: ChromaConfig | None = None) -> None:
@@ -103,7 +104,7 @@ class Chroma(nn.Module):
         return self.decode(self.encode(lightness), hints)
 
     def chroma(self, output: Output, temperature: float) -> Tensor:
-        """ab (B, 2, H/2, W/2): the cautious regression at temperature 1, the annealed mean from 0.4 down, between them both."""
+        """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.4 down, a mix between."""
         share = min(1.0, max(0.0, (REGRESSION_AT - temperature) / (REGRESSION_AT - DISTRIBUTION_AT)))
         if share == 0:
             return output.ab
@@ -142,7 +143,7 @@ class Encoder(nn.Module):
         return super().train(False)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start from torchvision's `mobilenet_v2` state: its first convolution is summed over RGB for a grey picture."""
+        """Start from torchvision's `mobilenet_v2` state; its first convolution is summed over RGB."""
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         kernel = state["features.0.0.weight"].float() / std[:, None, None]
         own = {"stages.0.0.0.weight": kernel.sum(1, keepdim=True)}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from colorize_training.data import PackedPhotographs
@@ -29,7 +28,7 @@ class Recipe(Protocol):
         """For the optimizer; each group has its own `lr` at full rate."""
 
     def draw(self, photographs: PackedPhotographs, numbers: np.ndarray, size: int, rng: np.random.Generator) -> Any:
-        """One batch of the photographs with these numbers, as crops of `size` pixels; all randomness comes from `rng`."""
+        """One batch of the photographs `numbers`, as crops of `size` pixels; all randomness comes from `rng`."""
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, and its parts for the log."""
@@ -58,8 +57,7 @@ def settings_of(name: str) -> type:
 
 
 def make(name: str, settings: Any) -> Recipe:
-    """The recipe `name` with these settings; its random start follows `settings.seed`."""
-    torch.manual_seed(settings.seed)
+    """The recipe `name` with these settings."""
     return _RECIPES[name](settings)
 
 

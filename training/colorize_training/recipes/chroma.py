@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from colorize_daemon.colour import srgb_to_lab
+from colorize_daemon.networks.bins import bin_centres
+from colorize_daemon.networks.chroma import CHROMA_STRIDE, Chroma
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.bins import bin_centres
-from colorize_daemon.networks.chroma import CHROMA_STRIDE, Chroma
 from colorize_training.data import PackedPhotographs, draw_crop
 from colorize_training.degradation import degrade
 from colorize_training.hint_simulation import HintSettings, draw_hints, rasterise
@@ -100,7 +100,7 @@ class ChromaRecipe:
         return Batch(degrade(lightness, generator, self.settings.degraded_share), hints, ab)
 
     def _turns(self, hint_counts: list[int], rng: np.random.Generator) -> np.ndarray:
-        """Rotations (B, 2, 2) of the ab plane: mostly none, any angle for a share of the pictures that have hints enough."""
+        """Rotations (B, 2, 2) of the ab plane: mostly none, any angle for a share of pictures with hints enough."""
         chosen = (rng.random(len(hint_counts)) < self.settings.recoloured_share) & (np.array(hint_counts) >= 4)
         angle = np.where(chosen, rng.uniform(-np.pi, np.pi, len(hint_counts)), 0)
         cos, sin = np.cos(angle), np.sin(angle)

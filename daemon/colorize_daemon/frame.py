@@ -1,0 +1,61 @@
+"""How a picture of any size meets a network of one size: never squashed, averaged down, padded by reflection."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LONGEST = 1024  # of the network's picture, in pixels: a strip of 1x30000 must not become one of 9x30000
+SHORTEST = 32
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The network's picture: content of `height` and `width` (even), padded below and right to multiples of `stride`."""
+
+    height: int
+    width: int
+    stride: int
+
+    @classmethod
+    def fit(cls, height: int, width: int, side: int, stride: int) -> "Frame":
+        """About side * side pixels of the aspect of a height x width picture, within SHORTEST..LONGEST."""
+        scale = side / (height * width) ** 0.5
+        sides = (min(LONGEST, max(SHORTEST, round(length * scale / 2) * 2)) for length in (height, width))
+        return cls(*sides, stride)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        return tuple(-(-length // self.stride) * self.stride for length in (self.height, self.width))
+
+    def pad(self, planes: Tensor) -> Tensor:
+        """Planes (B, C, height, width) padded to `padded` by reflection, by repetition where too small for it."""
+        below, right = (whole - own for whole, own in zip(self.padded, (self.height, self.width), strict=True))
+        mode = "reflect" if below < self.height and right < self.width else "replicate"
+        return F.pad(planes, (0, right, 0, below), mode=mode)
+
+
+def reduce_gray(gray: np.ndarray, height: int, width: int) -> Tensor:
+    """Gray plane (H, W) uint8 or uint16 -> encoded gray (1, 1, height, width) float32 in 0..1.
+
+    Area averages where a side shrinks, bilinear where it grows. Averages are taken of encoded values, which are as
+    near to L as makes no difference for a network, and need no plane of floats at full size.
+    """
+    peak = float(np.iinfo(gray.dtype).max)
+    rows = _average(gray, min(height, gray.shape[0]), axis=0)
+    cells = _average(rows, min(width, gray.shape[1]), axis=1)
+    reduced = torch.from_numpy(cells / np.float32(peak))[None, None]
+    if cells.shape != (height, width):
+        reduced = F.interpolate(reduced, (height, width), mode="bilinear", align_corners=False)
+    return reduced
+
+
+def _average(plane: np.ndarray, count: int, axis: int) -> np.ndarray:
+    """float32 means of `count` nearly equal runs along an axis."""
+    edges = np.linspace(0, plane.shape[axis], count + 1).round().astype(int)
+    kind = np.uint32 if plane.dtype.kind == "u" else np.float32
+    sums = np.add.reduceat(plane, edges[:-1], axis=axis, dtype=kind)
+    lengths = np.diff(edges).astype(np.float32)
+    return sums / (lengths[:, None] if axis == 0 else lengths)

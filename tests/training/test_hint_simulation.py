@@ -1,0 +1,43 @@
+from dataclasses import replace
+
+import numpy as np
+from colorize_daemon.colour import srgb_to_lab
+from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterise
+
+SETTINGS = HintSettings()
+
+
+def true_ab(rgb: np.ndarray) -> np.ndarray:
+    import torch
+
+    planes = torch.from_numpy(rgb[::4, ::4].transpose(2, 0, 1).copy()).float() / 255
+    return srgb_to_lab(planes)[1:].numpy()
+
+
+def test_strokes_stay_on_what_they_started_on(photograph) -> None:
+    ab = true_ab(photograph("coffee").rgb)
+    strokes = replace(SETTINGS, share_strokes=1.0, share_noisy=0.0)
+    for seed in range(50):
+        hint = draw_hint(ab, np.random.default_rng(seed), strokes)
+        colours = ab[:, hint.cells[:, 0], hint.cells[:, 1]]
+        assert np.ptp(colours, axis=1).max() <= 2 * SETTINGS.same_colour
+        assert np.allclose(hint.ab, colours.mean(1))
+
+
+def test_a_quarter_of_the_pictures_has_none_and_counts_reach_far(photograph) -> None:
+    ab = true_ab(photograph("rocket").rgb)
+    counts = np.array([len(draw_hints(ab, np.random.default_rng(s), SETTINGS)) for s in range(400)])
+    assert 0.18 < (counts == 0).mean() < 0.32
+    assert counts.max() > 60
+    assert 3 < np.median(counts[counts > 0]) < 15
+
+
+def test_later_hints_lie_on_top_and_nothing_else_is_covered() -> None:
+    below = Hint(np.array([[1, 1], [1, 2]]), np.array([1.0, 1.0]), np.array([10.0, 20.0]))
+    above = Hint(np.array([[1, 2]]), np.array([0.5]), np.array([-30.0, 5.0]))
+    planes = rasterise([below, above], 4, 5)
+    assert planes.shape == (3, 4, 5)
+    assert planes[:, 1, 1].tolist() == [10, 20, 1]
+    assert planes[:, 1, 2].tolist() == [-30, 5, 0.5]
+    assert (planes[2] > 0).sum() == 2
+    assert np.abs(planes[:2]).sum() == 65
