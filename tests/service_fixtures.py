@@ -96,12 +96,17 @@ class Dealer:
         self.socket.close()
         self._context.term()
 
+    def __enter__(self) -> Dealer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
 
 @pytest.fixture
 def dealer(shared_state: Place) -> Iterator[Dealer]:
-    raw = Dealer(shared_state.endpoint)
-    yield raw
-    raw.close()
+    with Dealer(shared_state.endpoint) as raw:
+        yield raw
 
 
 @contextmanager
@@ -123,12 +128,23 @@ def running_server(endpoint: str, **options: object) -> Iterator[Studio]:
     assert not thread.is_alive()
 
 
+def reply(asked: dict, kind: str, *frames: bytes, **fields: object) -> Frames:
+    return [msgpack.packb({"v": 1, "id": asked["id"], "type": kind, **fields}), *frames]
+
+
+def welcome(hello: dict) -> list[Frames]:
+    return [reply(hello, "result", body={"protocol": 1})]
+
+
+Answer = Callable[[dict], list[Frames] | None]
+
+
 @contextmanager
-def impostor(place: Place, answer: Callable[[dict], list[Frames] | None]) -> Iterator[None]:
-    """A daemon that answers hello as it should and everything else with `answer(header)`; None ends it at once."""
+def impostor(place: Place, answer: Answer, hello: Answer = welcome) -> Iterator[None]:
+    """A daemon that answers everything with `answer(header)`, hello with `hello(header)`; None ends it at once."""
     ready = threading.Event()
     stop = threading.Event()
-    thread = threading.Thread(target=_pose, args=(place, answer, ready, stop))
+    thread = threading.Thread(target=_pose, args=(place, answer, hello, ready, stop))
     thread.start()
     assert ready.wait(PATIENCE)
     try:
@@ -138,7 +154,7 @@ def impostor(place: Place, answer: Callable[[dict], list[Frames] | None]) -> Ite
         thread.join(PATIENCE)
 
 
-def _pose(place: Place, answer: Callable, ready: threading.Event, stop: threading.Event) -> None:
+def _pose(place: Place, answer: Answer, hello: Answer, ready: threading.Event, stop: threading.Event) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
         router.bind(place.endpoint)
@@ -148,15 +164,11 @@ def _pose(place: Place, answer: Callable, ready: threading.Event, stop: threadin
                 continue
             client, packed, *_ = router.recv_multipart()
             header = msgpack.unpackb(packed)
-            replies = answer(header) if header["type"] != "hello" else [reply(header, "result", body={"protocol": 1})]
+            replies = (hello if header["type"] == "hello" else answer)(header)
             if replies is None:
                 return
             for frames in replies:
                 router.send_multipart([client, *frames])
-
-
-def reply(asked: dict, kind: str, *frames: bytes, **fields: object) -> Frames:
-    return [msgpack.packb({"v": 1, "id": asked["id"], "type": kind, **fields}), *frames]
 
 
 def start_daemon(*arguments: str, **options: object) -> subprocess.Popen:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.5  # between signs of life for a client whose job is waiting or running
 RETRY_SECONDS = 0.005  # while a client's pipe is full
 STALL_SECONDS = 30.0
-STOP_SECONDS = 5.0  # for the worker to reach its next check and the last replies to leave
+STOP_SECONDS = 3.0  # for the worker to reach its next check and the last replies to leave
 LINGER_MS = 1000
 BURST = 64  # messages taken before other work gets its turn
 PIPE_MESSAGES = 4  # in libzmq's own queue to one client; bands are megabytes
@@ -104,13 +104,13 @@ class Server:
         self._counters = studio.counters
         self._jobs: dict[tuple[bytes, str], Job] = {}
         self._outboxes: dict[bytes, Outbox] = {}
+        self._asked_models: list[tuple[bytes, protocol.Models]] = []
         self._started = self._beat = time.monotonic()
         self._stop_asked = False
         self._deadline: float | None = None
         self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
             protocol.Hello: self._hello,
             protocol.Status: self._status,
-            protocol.Models: self._models,
             protocol.Cancel: self._cancel,
             protocol.Stop: self._stop,
         }
@@ -129,6 +129,7 @@ class Server:
             waiting = any(outbox.letters for outbox in self._outboxes.values())
             poller.poll(1000 * (RETRY_SECONDS if waiting else HEARTBEAT_SECONDS))
             self._receive()
+            self._list_models()
             self._collect()
             self._heartbeat()
             self._flush()
@@ -164,12 +165,18 @@ class Server:
         try:
             self._answer(client, protocol.decode_request(frames), sum(frame.nbytes for frame in frames))
         except ColorizeError as error:
-            log.info("refused a request: %s: %s", error.code, error.detail)
-            self._reply(client, failure(protocol.message_id(frames), error))
+            self._refuse(client, protocol.message_id(frames), error)
+
+    def _refuse(self, client: bytes, name: str, error: ColorizeError) -> None:
+        log.info("refused a request: %s: %s", error.code, error.detail)
+        self._reply(client, failure(name, error))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
         if isinstance(request, protocol.Colorize):
             self._enqueue(Job(client, request, nbytes))
+        elif isinstance(request, protocol.Models):
+            self._studio.start()
+            self._asked_models.append((client, request))
         else:
             body = self._answers[type(request)](client, request)
             self._reply(client, Result(request.id, body))
@@ -195,8 +202,16 @@ class Server:
         self._studio.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
-    def _models(self, client: bytes, request: protocol.Models) -> Mapping[str, Any]:
-        return {"models": self._studio.shelf.cards()}
+    def _list_models(self) -> None:
+        """Lists the models for those who asked, once reading weights needs no import of seconds any more."""
+        if not self._studio.ready.is_set():
+            return
+        for client, request in self._asked_models:
+            try:
+                self._reply(client, Result(request.id, {"models": self._studio.shelf.cards()}))
+            except ColorizeError as error:
+                self._refuse(client, request.id, error)
+        self._asked_models.clear()
 
     def _status(self, client: bytes, request: protocol.Status) -> Mapping[str, Any]:
         studio = self._studio

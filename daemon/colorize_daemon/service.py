@@ -6,12 +6,10 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,14 +17,14 @@ from pathlib import Path
 import zmq
 import zmq.auth
 from colorize_client import places, protocol
-from colorize_client.errors import AlreadyRunning, ColorizeError, LaunchFailed, NotAllowed, UnsafePlace
+from colorize_client.errors import AlreadyRunning, BadWeights, ColorizeError, LaunchFailed, NotAllowed, UnsafePlace
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_client.places import Connection, Place
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon.images import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, Mailbox
-from colorize_daemon.models import ModelShelf
+from colorize_daemon.models import Colorizer, ModelShelf, Record
 from colorize_daemon.process import Notifier, activated_socket
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.studio import Counters, Studio
@@ -37,7 +35,8 @@ VERSION = version("gimp-colorize")
 CACHE_BYTES = 512 << 20
 IDLE_MINUTES = 15.0
 LOG_BYTES, LOG_FILES = 1 << 20, 3
-LOCK_SECONDS = STOP_SECONDS + 2.0  # one that is just stopping gets the time to finish
+WORKER_SECONDS = 1.0
+LOCK_SECONDS = STOP_SECONDS + WORKER_SECONDS + 2.0  # one that is just stopping gets the time to finish
 EXIT_REFUSED = 2
 
 ShelfFactory = Callable[[argparse.Namespace], ModelShelf]
@@ -80,15 +79,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def installed_models(options: argparse.Namespace) -> ModelShelf:
-    """The weights that are installed and those of --weights, served by the engine."""
-    from colorize_daemon import weights  # torch comes with the first picture, not with the first status
+    """The weights that are installed and those of --weights, served by the engine.
 
-    def load(record: weights.WeightsRecord) -> object:
-        from colorize_daemon.engine import Colorizer
+    The engine is imported by the first use and not before the socket is open: it takes seconds.
+    """
 
-        return Colorizer.load(record.path, options.device)
+    def records() -> Sequence[Record]:
+        from colorize_daemon import weights
 
-    return ModelShelf(lambda: weights.available(options.weights), load)
+        try:
+            return weights.available(options.weights)
+        except weights.BadWeights as error:
+            raise BadWeights(str(error)) from error
+
+    def load(record: Record) -> Colorizer:
+        from colorize_daemon import engine, weights
+
+        try:
+            return engine.Colorizer.load(record, options.device)
+        except weights.BadWeights as error:
+            raise BadWeights(str(error)) from error
+
+    return ModelShelf(records, load)
 
 
 def _warm_up() -> None:
@@ -98,38 +110,48 @@ def _warm_up() -> None:
 def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
     _check_listen(options)
     place, notifier = places.prepare(), Notifier()
-    with _only_one(place), _log_file(place), _context() as context:
-        bound = _Bound.open(context, place, options)
-        studio = _studio(options, make_shelf)
-        about = {"version": VERSION, "endpoint": bound.endpoint, "log": str(place.log)}
-        server = Server(bound.router, studio, about, tick=notifier.tick)
-        with _signals(server), _announced(place, bound.endpoint):
-            notifier.send("READY=1")
-            log.info("version %s listens at %s", VERSION, bound.endpoint)
-            server.run()
-            notifier.send("STOPPING=1")
-        bound.close()
-    _end_worker(studio)
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        enter(_only_one(place))
+        enter(_log_file(place))
+        studio = enter(_studio(options, make_shelf))
+        router, endpoint = enter(_bound(enter(_context()), place, options))
+        about = {"version": VERSION, "endpoint": endpoint, "log": str(place.log)}
+        server = Server(router, studio, about, tick=notifier.tick)
+        enter(_signals(server))
+        enter(_announced(place, endpoint))
+        notifier.send("READY=1")
+        log.info("version %s listens at %s", VERSION, endpoint)
+        server.run()
+        notifier.send("STOPPING=1")
     return 0
 
 
-def _studio(options: argparse.Namespace, make_shelf: ShelfFactory) -> Studio:
-    return Studio(
+@contextmanager
+def _studio(options: argparse.Namespace, make_shelf: ShelfFactory) -> Iterator[Studio]:
+    mailbox = Mailbox()
+    studio = Studio(
         make_shelf(options),
         EmbeddingCache(options.cache_bytes),
         JobQueue(),
-        Mailbox(),
+        mailbox,
         Counters(),
         device=options.device,
         idle_seconds=60.0 * options.idle_unload or None,
         warm_up=_warm_up if make_shelf is installed_models else lambda: None,
     )
+    try:
+        yield studio
+    finally:
+        studio.queue.close()
+        _end_worker(studio)
+        mailbox.close()
 
 
 def _end_worker(studio: Studio) -> None:
     """Lets the worker end; one that is deep in the engine is not waited for, the process ends over it."""
     if studio.thread.is_alive():
-        studio.thread.join(STOP_SECONDS)
+        studio.thread.join(WORKER_SECONDS)
     if studio.thread.is_alive():
         logging.shutdown()
         os._exit(0)  # a normal end would tear the interpreter down under the running thread
@@ -198,55 +220,48 @@ def _signals(server: Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@dataclass
-class _Bound:
-    """The bound ROUTER, and what belongs to it."""
+@contextmanager
+def _bound(context: zmq.Context, place: Place, options: argparse.Namespace) -> Iterator[tuple[zmq.Socket, str]]:
+    """The ROUTER, bound, and its ipc endpoint; the socket's file goes at the end unless systemd owns it."""
+    router, endpoint, handed_over = open_router(context), options.endpoint or place.endpoint, activated_socket()
+    if handed_over is not None:
+        endpoint = f"ipc://{handed_over.getsockname()}"
+        router.setsockopt(zmq.USE_FD, handed_over.detach())  # libzmq closes it
+    path = _private_path(endpoint)
+    if handed_over is None:
+        path.unlink(missing_ok=True)  # left by a service that was killed: we hold the lock
+    _bind(router, endpoint)
+    router.setsockopt(zmq.USE_FD, -1)
+    with _open_to_machines(context, router, options):
+        yield router, endpoint
+    if handed_over is None:
+        path.unlink(missing_ok=True)
 
-    router: zmq.Socket
-    endpoint: str
-    activated: socket.socket | None = None
-    authenticator: ThreadAuthenticator | None = None
 
-    @classmethod
-    def open(cls, context: zmq.Context, place: Place, options: argparse.Namespace) -> _Bound:
-        bound = cls(open_router(context), options.endpoint or place.endpoint, activated_socket())
-        if bound.activated is not None:
-            bound.endpoint = f"ipc://{bound.activated.getsockname()}"
-            bound.router.setsockopt(zmq.USE_FD, bound.activated.fileno())
-        path = _private_path(bound.endpoint)
-        if bound.activated is None:
-            path.unlink(missing_ok=True)  # left by a service that was killed: we hold the lock
-        bound.bind(bound.endpoint)
-        if options.listen:
-            bound.listen(context, options)
-        return bound
+def _bind(router: zmq.Socket, endpoint: str) -> None:
+    try:
+        router.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise LaunchFailed(f"cannot listen at {endpoint}: {error}") from error
 
-    def bind(self, endpoint: str) -> None:
-        try:
-            self.router.bind(endpoint)
-        except zmq.ZMQError as error:
-            raise LaunchFailed(f"cannot listen at {endpoint}: {error}") from error
 
-    def listen(self, context: zmq.Context, options: argparse.Namespace) -> None:
-        """Opens the TCP endpoint: CURVE, and only for the clients whose public keys lie in the folder."""
-        self.authenticator = ThreadAuthenticator(context)
-        self.authenticator.start()
-        self.authenticator.configure_curve(domain="*", location=str(options.curve_clients))
-        public, secret = zmq.auth.load_certificate(options.curve_secret)
-        if self.activated is not None:
-            self.router.setsockopt(zmq.USE_FD, -1)
-        self.router.curve_publickey, self.router.curve_secretkey = public, secret
-        self.router.curve_server = True  # for what is bound from here on; the ipc socket stays as it is
-        self.bind(options.listen)
+@contextmanager
+def _open_to_machines(context: zmq.Context, router: zmq.Socket, options: argparse.Namespace) -> Iterator[None]:
+    """With --listen: the TCP endpoint, by CURVE, for the clients whose public keys lie in the folder and no others."""
+    if not options.listen:
+        yield
+        return
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    try:
+        authenticator.configure_curve(domain="*", location=str(options.curve_clients))
+        router.curve_publickey, router.curve_secretkey = zmq.auth.load_certificate(options.curve_secret)
+        router.curve_server = True  # for what is bound from here on; the ipc socket stays as it is
+        _bind(router, options.listen)
         log.info("listens at %s for the keys in %s", options.listen, options.curve_clients)
-
-    def close(self) -> None:
-        if self.authenticator is not None:
-            self.authenticator.stop()
-        if self.activated is not None:
-            self.activated.close()
-        else:
-            _private_path(self.endpoint).unlink(missing_ok=True)
+        yield
+    finally:
+        authenticator.stop()
 
 
 def _private_path(endpoint: str) -> Path:

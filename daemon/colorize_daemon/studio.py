@@ -42,12 +42,14 @@ class Counters:
 
 @dataclass
 class Timings:
-    """Seconds of one job: taking the plane in, encoding, predicting with hints, rendering and handing bands on."""
+    """Seconds of one job.
+
+    Loading the model, taking the plane in, encoding, predicting with hints, rendering and handing bands on.
+    """
 
     load: float = 0.0
     upload: float = 0.0
     encode: float = 0.0
-    hints: float = 0.0
     predict: float = 0.0
     lift: float = 0.0
 
@@ -85,6 +87,7 @@ class Studio:
     idle_seconds: float | None = None
     warm_up: Callable[[], None] = lambda: None
     state: str = "idle"
+    ready: threading.Event = field(default_factory=threading.Event)  # the warm-up is over
     thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +103,8 @@ class Studio:
             self.warm_up()
         except ImportError:
             log.exception("the engine cannot be imported; each request will say so")
+        self.ready.set()
+        self.mailbox.wake()
         while not self.queue.closed:
             job = self.queue.take(self.idle_seconds)
             if job is not None:

@@ -54,9 +54,9 @@ def connect(
     while True:
         try:
             return _open(endpoint or _own_endpoint(launch), curve, client)
-        except ServiceLost:  # it was just ending when we came; the next one is ours to start
+        except ServiceLost as error:  # it was just ending when we came; the next one is ours to start
             if endpoint is not None or time.monotonic() > deadline:
-                raise
+                raise ServiceNotRunning(f"nothing answers at {endpoint or places.candidates()}") from error
             time.sleep(RETRY_SECONDS)
 
 

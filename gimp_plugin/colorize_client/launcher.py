@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -127,15 +128,13 @@ def log_tail(place: Place) -> str:
 def end_by_force() -> bool:
     """Ends a service that does not answer: SIGTERM, then SIGKILL. Returns whether there was one.
 
-    The process is the one whose number stands in the lock file while the lock is held; a process that is not the
-    service (another program with that number, another namespace) is left alone.
+    The process is the one whose number stands in the lock file and that has this file open; any other (a stale number,
+    another namespace) is left alone.
     """
     ended = False
     for place in places.candidates():
         pid = _holder(place)
-        if pid is None:
-            continue
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number in (signal.SIGTERM, signal.SIGKILL) if pid else ():
             os.kill(pid, number)
             if _released(place, time.monotonic() + TERM_SECONDS):
                 ended = True
@@ -147,17 +146,20 @@ def _holder(place: Place) -> int | None:
     if not place.service_lock.exists() or _released(place, 0.0):
         return None
     text = place.service_lock.read_text(encoding="ascii", errors="replace").strip()
-    connection = places.read_connection(place)
-    same = connection is not None and text == str(connection.pid)
-    return int(text) if same and text.isdigit() and _is_service(int(text)) else None
+    return int(text) if text.isdigit() and _has_open(int(text), place.service_lock) else None
 
 
-def _is_service(pid: int) -> bool:
+def _has_open(pid: int, file: Path) -> bool:
+    with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to look at
+        return any(_is_same(entry, file) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
+def _is_same(entry: Path, file: Path) -> bool:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
+        return entry.samefile(file)
+    except OSError:  # a pipe or a socket
         return False
-    return b"colorize" in words
 
 
 def _released(place: Place, deadline: float) -> bool:

@@ -9,6 +9,7 @@ could pose as the service.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -118,11 +119,11 @@ def prepare() -> Place:
 
 
 def _make(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return
+    """Makes the folder and those above it that are missing, each 0700 whatever the umask leaves open."""
+    missing = [parent for parent in (folder, *folder.parents) if not os.path.lexists(parent)]
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another client was faster
+            each.mkdir(mode=0o700)
 
 
 def _try_writing(folder: Path) -> None:

@@ -16,8 +16,7 @@ from colorize_client.protocol import Buffer
 
 RECEIVE_QUEUE = 4  # bands that wait on this side, so that a slow writer slows the service and not the memory
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-_REFUSED |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-_WATCHED = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | _REFUSED
+_ENDED = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_CONNECT_RETRIED
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Wire:
         if curve is not None:
             self._dealer.curve_serverkey = curve.server
             self._dealer.curve_publickey, self._dealer.curve_secretkey = curve.public, curve.secret
-        self._monitor = self._dealer.get_monitor_socket(_WATCHED)
+        self._monitor = self._dealer.get_monitor_socket(_REFUSED | _ENDED)
         self._monitor.linger = 0
         self._poller = zmq.Poller()
         self._poller.register(self._dealer, zmq.POLLIN)

@@ -46,7 +46,7 @@ def test_round_trip(service, size, dtype, layout):
     assert np.array_equal(canvas.pixels, paint(gray, layout, 0.5))
     assert result["image_key"] == picture_of(gray).key
     assert result["model"]["name"] == "standin"
-    assert set(result["timings"]) == {"load", "upload", "encode", "hints", "predict", "lift"}
+    assert set(result["timings"]) == {"load", "upload", "encode", "predict", "lift"}
     assert result["notes"] == ["This is a stand-in."]
 
 
@@ -136,10 +136,9 @@ def test_what_a_callback_raises_stops_the_job(service):
 @pytest.mark.parametrize("model", ["slow", "slow-bands"])
 def test_a_vanished_client_stops_its_job(service, shared_state, model):
     before = counters(service)["cancelled"]
-    leaver = Dealer(shared_state.endpoint)
-    leaver.send(*ask_for(picture_of(noise(20000, 1, seed=8)), "orphan", model))
-    leaver.read_until("progress" if model == "slow" else "band")
-    leaver.close()
+    with Dealer(shared_state.endpoint) as leaver:
+        leaver.send(*ask_for(picture_of(noise(20000, 1, seed=8)), "orphan", model))
+        leaver.read_until("progress" if model == "slow" else "band")
     wait_for(lambda: service.status()["jobs"] == 0 and service.status()["state"] == "idle")
     assert counters(service)["cancelled"] == before + 1
 
@@ -203,11 +202,10 @@ def test_unknown_fields_are_ignored(dealer):
 
 
 def test_a_flood_from_one_client_leaves_the_others_served(service, shared_state):
-    flooder = Dealer(shared_state.endpoint)
-    for _ in range(2000):
-        flooder.socket.send_multipart([b"\xc1 not msgpack"], copy=True)
-    assert service.status()["state"] == "idle"
-    flooder.close()
+    with Dealer(shared_state.endpoint) as flooder:
+        for _ in range(2000):
+            flooder.socket.send_multipart([b"\xc1 not msgpack"], copy=True)
+        assert service.status()["state"] == "idle"
 
 
 def test_memory_stays_flat_over_many_requests(service):
@@ -228,35 +226,32 @@ def test_a_slow_reader_slows_the_service_and_not_its_memory(service, shared_stat
     """96 MB for a client that does not read yet: what waits for it is bounded, and it gets all of it later."""
     picture = picture_of(noise(8000, 4000, seed=13))
     before = service.status()
-    reader = Dealer(shared_state.endpoint, unread=1)
-    reader.send(*ask_for(picture, "big"))
-    wait_for(lambda: service.status()["counters"]["encodes"] > before["counters"]["encodes"])
-    wait_for(lambda: is_at_rest(service))
-    status = service.status()
-    assert status["state"] == "working"
-    assert status["counters"]["bytes_out"] - before["counters"]["bytes_out"] < 16e6
-    assert status["memory"]["rss"] - before["memory"]["rss"] < 32e6 + 32e6  # the plane, and what waits
-    rows = 0
-    while rows < 8000:
-        rows += reader.read_until("band")[0]["rows"]
-    reader.read_until("result")
-    reader.close()
+    with Dealer(shared_state.endpoint, unread=1) as reader:
+        reader.send(*ask_for(picture, "big"))
+        wait_for(lambda: service.status()["counters"]["encodes"] > before["counters"]["encodes"])
+        wait_for(lambda: is_at_rest(service))
+        status = service.status()
+        assert status["state"] == "working"
+        assert status["counters"]["bytes_out"] - before["counters"]["bytes_out"] < 16e6
+        assert status["memory"]["rss"] - before["memory"]["rss"] < 32e6 + 32e6  # the plane, and what waits
+        rows = 0
+        while rows < 8000:
+            rows += reader.read_until("band")[0]["rows"]
+        reader.read_until("result")
 
 
 def test_a_reader_that_stalls_loses_its_job(state):
     with running_server(state.endpoint, stall_seconds=0.3) as studio:
-        reader = Dealer(state.endpoint, unread=1)
-        reader.send(*ask_for(picture_of(noise(8000, 4000, seed=14)), "big"))
-        wait_for(lambda: studio.counters.encodes == 1 and studio.state == "idle")
-        assert reader.read_until("error")[0]["code"] == "slow-reader"
-        reader.close()
+        with Dealer(state.endpoint, unread=1) as reader:
+            reader.send(*ask_for(picture_of(noise(8000, 4000, seed=14)), "big"))
+            wait_for(lambda: studio.counters.encodes == 1 and studio.state == "idle")
+            assert reader.read_until("error")[0]["code"] == "slow-reader"
         with connect(launch=False) as other:
             assert other.status()["jobs"] == 0
 
 
 def test_stop_ends_running_and_waiting_jobs_with_a_reason(state):
-    with running_server(state.endpoint):
-        worker = Dealer(state.endpoint)
+    with running_server(state.endpoint), Dealer(state.endpoint) as worker:
         for number in range(3):
             worker.send(*ask_for(picture_of(noise(20, 20, seed=number)), str(number), "slow"))
         worker.read_until("progress")
@@ -267,7 +262,6 @@ def test_stop_ends_running_and_waiting_jobs_with_a_reason(state):
             if header["type"] == "error":
                 codes[header["id"]] = header["code"]
         assert codes == dict.fromkeys("012", "service-stopping")
-        worker.close()
 
 
 def test_two_clients_share_one_service(shared_state):
