@@ -128,26 +128,24 @@ default_picture() { find "$source_dir/daemon/colorize_daemon/samples" -name '*.j
 
 # Colours a picture through the running service, the way anybody would.
 self_check() {
-  local result=$prefix/self-check/coloured.png work status=0
+  local folder=$prefix/self-check fresh=$work/coloured.png status=0
   : "${picture:=$(default_picture)}"
   [ -r "$picture" ] || die "self-check: cannot read the picture ${picture:-(none)}"
-  make_folder "$prefix/self-check"
-  work=$(mktemp -d "$prefix/self-check/.XXXXXX")
-  "$prefix/current/bin/gimp-colorize" --overwrite -o "$work/coloured.png" "$picture" 9>&- || status=$?
-  if [ "$status" -ne 0 ] || [ ! -s "$work/coloured.png" ]; then
-    rm -rf -- "$work"
+  "$prefix/current/bin/gimp-colorize" -o "$fresh" "$picture" 9>&- || status=$?
+  if [ "$status" -ne 0 ] || [ ! -s "$fresh" ]; then
     die "self-check: gimp-colorize could not colour $picture (status $status, its reason is above).
 The service's log: $(shown "$state_dir/daemon.log")"
   fi
-  cmp -s -- "$work/coloured.png" "$result" || mv -- "$work/coloured.png" "$result"
-  rm -rf -- "$work"
-  say "Self-check: coloured ${picture##*/}. Look at it: $result"
+  make_folder "$folder"
+  cmp -s -- "$fresh" "$folder/coloured.png" || mv -- "$fresh" "$folder/coloured.png"
+  say "Self-check: coloured ${picture##*/}. Look at it: $folder/coloured.png"
 }
 
 install() {
   make_folder "$prefix"
   [ -w "$prefix" ] || die "you may not write to $prefix: choose another folder with --prefix"
   lock_prefix
+  rm -rf -- "$prefix"/.work-??????  # left by a run that was killed
   work=$(mktemp -d "$prefix/.work-XXXXXX")
   trap 'rm -rf -- "$work"' EXIT
   say "Installing for $(id -un) into $(shown "$prefix")"

@@ -144,7 +144,8 @@ make_plug_in() { # ENVIRONMENT
   cp -RL -- "$source_dir/gimp_plugin/colorize/." "$folder"
   cp -RL -- "$source_dir/gimp_plugin/colorize_client" "$folder/colorize_client"
   find "$folder" -name __pycache__ -prune -exec rm -rf -- {} +
-  "$source_dir/gimp_plugin/vendor.sh" "$folder/vendor" "$uv"
+  # Real files, whatever way uv is set to: GIMP in its sandbox may not see uv's cache.
+  UV_LINK_MODE=copy "$source_dir/gimp_plugin/vendor.sh" "$folder/vendor" "$uv"
   chmod 755 "$folder/colorize.py"
   "$1/bin/python" -I -c 'import json, sys; print(json.dumps({"command": sys.argv[1:]}))' \
     "$prefix/current/bin/gimp-colorize-daemon" > "$folder/daemon.json"
@@ -162,7 +163,7 @@ build_environment() { # BUILD DIGEST
   make_plug_in "$env"
   "$env/bin/python" -I "$packaging/verify_environment.py" --record "$env/packages.txt"
   # Shows that the libraries load on this machine, and leaves them compiled for the first real start.
-  "$env/bin/python" -I -c 'import colorize_cli.main, colorize_daemon.service, torch, torchvision' ||
+  "$env/bin/python" -I -c 'import colorize_cli.main, colorize_daemon.engine, colorize_daemon.service' ||
     die "the installed program does not start on this machine (see above)"
   printf '%s\n' "$1" > "$env/complete"
   ln -sfn -- "${env##*/}" "$prefix/current.new"

@@ -1,0 +1,44 @@
+"""The machine on which install.sh is run: booted once for all tests of this folder."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from session import Session, booted, copy_checkout, share_cache
+
+NEEDED = ("nsenter", "unshare", "setpriv", "useradd", "loginctl", "uv")
+
+
+@pytest.fixture(scope="session")
+def uv_cache() -> Path:
+    """This machine's uv cache, which has every locked package after `uv sync`."""
+    return Path(subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def beside_cache(uv_cache: Path) -> Iterator[Path]:
+    """A folder on the disk of uv's cache, so that packages can be linked instead of copied."""
+    folder = Path(tempfile.mkdtemp(prefix="gimp-colorize-tests-", dir=uv_cache.parent))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def session(beside_cache: Path, uv_cache: Path) -> Iterator[Session]:
+    """An ordinary user's session under a real systemd."""
+    if os.getuid() != 0:
+        pytest.skip("only root can boot a systemd of its own")
+    for program in NEEDED:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    shared = beside_cache / "shared"
+    shared.mkdir()
+    copy_checkout(shared / "source")
+    share_cache(uv_cache, shared / "cache")
+    with booted(shared) as session:
+        yield session
