@@ -44,12 +44,21 @@ def _check_aspect(path: Path, image: pyvips.Image, width: int, height: int) -> N
 
 def _rgba(image: pyvips.Image) -> pyvips.Image:
     """8-bit RGBA in sRGB."""
-    bands = image.bands - 1
-    if profiles.embedded(image) is not None and not profiles.is_srgb(profiles.embedded(image), bands):
-        eight = image if image.format == "uchar" else image.colourspace("srgb")
-        colours = profiles.to_srgb(image[:bands]).colourspace("srgb")
-        return colours.bandjoin(eight[eight.bands - 1])
-    return image.colourspace("srgb")
+    if not _in_other_profile(image):
+        return image.colourspace("srgb")
+    eight = image if image.format == "uchar" else image.colourspace("srgb")
+    colours = profiles.to_srgb(image[: image.bands - 1]).colourspace("srgb")
+    return colours.bandjoin(eight[eight.bands - 1])
+
+
+def _in_other_profile(image: pyvips.Image) -> bool:
+    profile = profiles.embedded(image)
+    if profile is None:
+        return False
+    try:
+        return not profiles.is_srgb(profile, image.bands - 1)
+    except profiles.BrokenProfile:  # then the colours are what a program without colour management showed
+        return False
 
 
 def _scaled(image: pyvips.Image, width: int, height: int) -> pyvips.Image:

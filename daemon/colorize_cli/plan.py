@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from os.path import exists, isdir  # of pathlib's own, some raise where a folder may not be searched
 from pathlib import Path
 
 from colorize_cli.problems import PictureError, sentence_for
@@ -60,14 +61,14 @@ def plan(inputs: Sequence[Path], output: Path | None, chosen: str | None) -> tup
 
 def _names_a_file(inputs: Sequence[Path], output: Path | None) -> bool:
     """Whether `output` is the one result's own name rather than a folder for results."""
-    if output is None or output.is_dir():
+    if output is None or isdir(output):
         return False
-    single = len(inputs) == 1 and not inputs[0].is_dir()
+    single = len(inputs) == 1 and not isdir(inputs[0])
     if single and output.suffix.lower() in FORMAT_OF_SUFFIX:
         return True
-    if single and (output.exists() or output.suffix.lower() in READABLE_SUFFIXES):
+    if single and (exists(output) or output.suffix.lower() in READABLE_SUFFIXES):
         raise UsageError(f"-o {output}: a result's name ends in .png, .tif or .jpg; choose such a name, or a folder")
-    if output.exists() or output.suffix.lower() in READABLE_SUFFIXES:
+    if exists(output) or output.suffix.lower() in READABLE_SUFFIXES:
         raise UsageError(f"-o {output}: this is a file's name, but several results need a folder; name a folder")
     return False
 
@@ -80,7 +81,7 @@ def _format_of_output(output: Path, chosen: str | None) -> str:
 
 
 def _find(item: Path, output: Path | None, problems: list[PictureError]) -> list[_Found]:
-    if not item.is_dir():
+    if not isdir(item):
         return [_Found(item, None)]
     before = len(problems)
     found = [_Found(path, item) for path in _walk(item, output, problems)]
@@ -152,4 +153,4 @@ def _without_clashes(jobs: list[Job], problems: list[PictureError]) -> tuple[lis
 
 
 def _identity(path: Path) -> Path:
-    return path.resolve()
+    return Path(os.path.realpath(path))  # unlike Path.resolve it does not stumble over links in a circle

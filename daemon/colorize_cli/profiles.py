@@ -1,4 +1,7 @@
-"""Colour profiles (ICC) of photographs: into sRGB and back, through Little CMS in libvips, relative colorimetric."""
+"""Colour profiles (ICC) of photographs: into sRGB and back, through Little CMS in libvips, relative colorimetric.
+
+At 16 bits Little CMS works through tables: L is kept to about 0.02, below L = 10 to about 0.3.
+"""
 
 from functools import lru_cache
 
@@ -39,6 +42,8 @@ def srgb_profile() -> bytes:
 @lru_cache(maxsize=32)
 def is_srgb(profile: bytes, bands: int) -> bool:
     """Whether pictures of 1 or 3 bands in `profile` need no conversion; BrokenProfile where it does not fit them."""
+    if not _fits(profile, bands):
+        raise BrokenProfile
     ramp = np.linspace(0, 65535, _PROBE_LEVELS).astype(np.uint16)
     colours = np.stack(np.meshgrid(*[ramp] * bands, indexing="ij"), axis=-1).reshape(1, -1, bands)
     probe = pyvips.Image.new_from_array(colours).copy(interpretation="grey16" if bands == 1 else "rgb16")
@@ -47,6 +52,15 @@ def is_srgb(profile: bytes, bands: int) -> bool:
     except pyvips.Error as error:
         raise BrokenProfile from error
     return int(np.abs(seen.astype(int) - colours).max()) <= SAME_STEPS
+
+
+def _fits(profile: bytes, bands: int) -> bool:
+    """Whether the profile's header (ICC.1, section 7.2) is whole and names this kind of pixels.
+
+    libvips would take its own sRGB for one that does not, and say nothing.
+    """
+    whole = len(profile) > 128 and profile[36:40] == b"acsp" and int.from_bytes(profile[:4], "big") <= len(profile)
+    return whole and profile[16:20] == {1: b"GRAY", 3: b"RGB "}.get(bands)
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
@@ -61,5 +75,5 @@ def cmyk_to_srgb(image: pyvips.Image) -> pyvips.Image:
 
 def from_srgb(image: pyvips.Image, profile: bytes, depth: int) -> pyvips.Image:
     """`depth`-bit pixels in `profile` of a 16-bit sRGB picture, with the profile embedded."""
-    between = image.icc_import(input_profile=SRGB, intent=INTENT, pcs="xyz")
-    return with_profile(between, profile).icc_export(intent=INTENT, pcs="xyz", depth=depth)
+    between = image.icc_import(input_profile=SRGB, intent=INTENT, pcs="lab")
+    return with_profile(between, profile).icc_export(intent=INTENT, pcs="lab", depth=depth)

@@ -42,7 +42,7 @@ def open_picture(path: Path) -> pyvips.Image:
     descriptor = _open(path)
     try:
         source = pyvips.Source.new_from_descriptor(descriptor)  # a name would be searched for libvips' [options]
-        image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="truncated")
+        image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
     except pyvips.Error as error:
         raise PictureError(path, _refusal(descriptor, error)) from error
     finally:
@@ -61,7 +61,7 @@ def _refusal(descriptor: int, error: pyvips.Error) -> str:
 
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would wait for ever
     except OSError as error:
         raise PictureError(path, sentence_for(error)) from error
     if stat.S_ISREG(os.fstat(descriptor).st_mode):

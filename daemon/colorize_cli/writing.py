@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import exists, isdir  # of pathlib's own, some raise where a folder may not be searched
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,12 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:
     """PictureError where the result could not be written, found before any work is done."""
-    if target.is_dir():
+    if isdir(target):
         raise PictureError(source, f"its result would be {target}, which is a folder; choose another name with -o")
-    if target.exists() and not overwrite:
+    if exists(target) and not overwrite:
         raise PictureError(source, f"{target} exists already; add --overwrite to replace it")
-    folder = next(parent for parent in target.absolute().parents if parent.exists())
-    if not folder.is_dir():
+    folder = next(parent for parent in target.absolute().parents if exists(parent))
+    if not isdir(folder):
         raise PictureError(source, f"the result cannot be written: {folder} is a file, not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         reason = f"the result cannot be written: {folder} may not be changed; name another folder with -o"
@@ -77,7 +78,7 @@ def _replacing(target: Path, overwrite: bool) -> Iterator[int]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if target.exists() and not overwrite:
+        if exists(target) and not overwrite:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
         os.replace(temporary, target)
     except BaseException:

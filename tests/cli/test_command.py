@@ -1,0 +1,291 @@
+"""The command as people and scripts use it: exit status, JSON, what is refused and how, what is left on the disk."""
+
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from colorize_client import connect
+from PIL import Image
+from skimage import data
+
+NOBODY = 65534
+
+
+def photo(path: Path, width: int = 64, height: int = 48) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(data.camera()[200 : 200 + height, 200 : 200 + width]).save(path)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def spawn(*words: object, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "colorize_cli.main", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Permissions mean nothing to root, so tests that root runs give that up for a moment."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_a_folder_with_bad_files(tmp_path: Path, run: Callable) -> None:
+    photo(tmp_path / "in/one.png")
+    photo(tmp_path / "in/deep/zwei & drei „ü“.jpg")
+    (tmp_path / "in/text.png").write_text("this is no picture")
+    (tmp_path / "in/empty.tif").touch()
+    whole = photo(tmp_path / "in/whole.jpg", 300, 200).read_bytes()
+    (tmp_path / "in/cut.jpg").write_bytes(whole[: len(whole) // 2])
+    done = run(tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert done.status == 1
+    failed = {Path(item["input"]).name: item["error"] for item in done.objects if item["status"] == "failed"}
+    assert sorted(failed) == ["cut.jpg", "empty.tif", "text.png"]
+    assert "cut short" in failed["cut.jpg"]
+    assert "is empty" in failed["empty.tif"]
+    assert "not a picture" in failed["text.png"]
+    assert names(tmp_path / "out") == ["deep", "one.png", "whole.jpg"]
+    assert names(tmp_path / "out/deep") == ["zwei & drei „ü“.jpg"]
+    assert all(sentence in done.err for sentence in failed.values())
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_truncated_file_is_not_coloured(tmp_path: Path, run: Callable, suffix: str) -> None:
+    path = photo(tmp_path / f"cut.{suffix}", 300, 200)
+    path.write_bytes(path.read_bytes()[:20000])
+    done = run(path)
+    assert done.status == 1
+    assert f"cut.{suffix}" in done.err
+    assert names(tmp_path) == [path.name]
+
+
+def test_success_says_where(tmp_path: Path, run: Callable) -> None:
+    path = photo(tmp_path / "one.png")
+    done = run(path)
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"{path} -> {tmp_path / 'one-colorized.png'}\n"
+
+
+@pytest.mark.parametrize("name", ["a[1].png", "-dash.png", "caf\udce9.png", "new\nline.png", "x" * 240 + ".png"])
+def test_strange_names(tmp_path: Path, run: Callable, name: str) -> None:
+    path = photo(tmp_path / "in" / "plain.png").rename(tmp_path / "in" / name)
+    done = run(tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert done.status == 0, done.err
+    assert names(tmp_path / "out") == [path.name]
+    assert len(done.objects) == 1
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path, run: Callable) -> None:
+    path = photo(tmp_path / "one.png")
+    (tmp_path / "one-colorized.png").write_text("precious")
+    done = run(path)
+    assert done.status == 1
+    assert "exists already" in done.err
+    assert (tmp_path / "one-colorized.png").read_text() == "precious"
+    assert run(path, "--overwrite").status == 0
+    assert (tmp_path / "one-colorized.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["a.png", "--saturation", "3"],
+        ["a.png", "--temperature", "nan"],
+        ["a.png", "--format", "gif"],
+        ["a.png", "--variants", "3"],
+        ["a.png", "-o", "b.png", "--format", "jpeg"],
+        ["status", "now"],
+    ],
+)
+def test_usage(run: Callable, words: list[str]) -> None:
+    done = run(*words)
+    assert done.status == 2
+    assert "usage: gimp-colorize" in done.err
+
+
+def test_missing_file_and_empty_folder(tmp_path: Path, run: Callable) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run(tmp_path / "gone.png", tmp_path / "empty", photo(tmp_path / "here.png"))
+    assert done.status == 1
+    assert "gone.png: there is no such file" in done.err
+    assert "empty: there is no picture in this folder" in done.err
+    assert "here-colorized.png" in done.out
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, run: Callable) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    done = run(tmp_path / "pipe.png")
+    assert done.status == 1
+    assert "not a regular file" in done.err
+
+
+def test_unreadable(tmp_path: Path, run: Callable) -> None:
+    path = photo(tmp_path / "secret.png")
+    path.chmod(0)
+    with as_nobody():
+        done = run(path, "-o", "/tmp/never-written.png")
+    assert done.status == 1
+    assert "permission denied" in done.err
+
+
+def test_a_folder_that_may_not_be_written(tmp_path: Path, run: Callable) -> None:
+    path = photo(tmp_path / "in" / "one.png")
+    (tmp_path / "in").chmod(0o555)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with as_nobody():
+        done = run(path)
+    assert done.status == 1
+    assert "may not be changed; name another folder with -o" in done.err
+
+
+@pytest.mark.parametrize("form", ["png", "tiff", "jpeg"])
+def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path, form: str) -> None:
+    path = photo(tmp_path / "one.png", 300, 300)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))  # noqa: E731
+    command = spawn(path, "--format", form, preexec_fn=limit)
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert "larger than the system allows" in err
+    assert names(tmp_path) == ["one.png"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(60000, 60000), (70000, 10)])
+def test_huge_dimensions_are_refused_by_their_header(tmp_path: Path, run: Callable, width: int, height: int) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    picture = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + picture)
+    done = run(tmp_path / "huge.png")
+    assert done.status == 1
+    assert f"{width} x {height} pixels are too many" in done.err
+
+
+def test_hints_reach_the_service(tmp_path: Path, run: Callable) -> None:
+    hints = np.zeros((48, 64, 4), np.uint8)
+    hints[10:14, 20:25] = (200, 30, 40, 255)
+    Image.fromarray(hints).save(tmp_path / "strokes.png")
+    done = run(photo(tmp_path / "one.png"), "--hints", tmp_path / "strokes.png", "--json")
+    assert done.objects[0]["hint_cells"] == 20  # this service counts painted pixels
+
+
+def test_hints_that_do_not_fit_name_both_sizes(tmp_path: Path, run: Callable) -> None:
+    Image.fromarray(np.zeros((48, 48, 4), np.uint8)).save(tmp_path / "strokes.png")
+    done = run(photo(tmp_path / "one.png"), "--hints", tmp_path / "strokes.png")
+    assert done.status == 1
+    assert "48 x 48" in done.err
+    assert "64 x 48" in done.err
+
+
+def test_empty_hints_are_said(tmp_path: Path, run: Callable) -> None:
+    Image.fromarray(np.zeros((48, 64, 4), np.uint8)).save(tmp_path / "strokes.png")
+    done = run(photo(tmp_path / "one.png"), "--hints", tmp_path / "strokes.png", "--json")
+    assert any("transparent everywhere" in note for note in done.objects[0]["notes"])
+
+
+def test_a_picture_that_the_service_refuses_does_not_stop_the_rest(tmp_path: Path, run: Callable) -> None:
+    photo(tmp_path / "a.png", 33, 20)
+    photo(tmp_path / "b.png")
+    done = run(tmp_path, "--json")
+    assert [item["status"] for item in done.objects] == ["failed", "done"]
+    assert done.objects[0]["code"] == "bad-picture"
+
+
+def test_an_unknown_model_stops_at_once(tmp_path: Path, run: Callable) -> None:
+    for name in "abc":
+        photo(tmp_path / f"{name}.png")
+    done = run(tmp_path, "--model", "none")
+    assert done.status == 1
+    assert "gimp-colorize models" in done.err
+    assert "2 more pictures were not tried" in done.err
+
+
+def test_a_service_that_falls_is_started_again(tmp_path: Path, run: Callable, own_service: Path) -> None:
+    (own_service / "fell").unlink(missing_ok=True)
+    done = run(photo(tmp_path / "a.png", 64, 100), "--model", "fragile-once")
+    assert (done.status, done.err) == (0, "")
+    assert (own_service / "fell").exists()
+
+
+def test_a_service_that_always_falls_is_given_up(tmp_path: Path, run: Callable) -> None:
+    for name in "ab":
+        photo(tmp_path / f"{name}.png")
+    done = run(tmp_path, "--model", "fragile-always")
+    assert done.status == 1
+    assert "stopped in the middle of the work" in done.err
+    assert "1 more picture was not tried" in done.err
+    assert names(tmp_path) == ["a.png", "b.png"]
+    assert run(tmp_path).status == 0
+
+
+def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "b.png")
+    run(tmp_path / "a.png", "-o", tmp_path / "warm.png")
+    command = spawn(tmp_path, "--model", "slow", "-o", tmp_path / "out")
+    _until_working()
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert err.endswith("interrupted\n")
+    assert names(tmp_path) == ["a.png", "b.png", "warm.png"]
+
+
+def _until_working() -> None:
+    with connect(client="tests") as service:
+        for _ in range(600):
+            if service.status()["state"] == "working":
+                return
+            time.sleep(0.05)
+    raise AssertionError("the service never began")
+
+
+def test_status_models_and_stop(run: Callable) -> None:
+    listed = run("models", "--json")
+    assert [model["name"] for model in json.loads(listed.out)][0] == "test"
+    assert "test  (default)" in run("models").out
+    found = run("status", "--json")
+    assert (found.status, json.loads(found.out)["state"]) == (0, "idle")
+    assert "state: idle" in run("status").out
+    assert run("stop").out == "The service has stopped.\n"
+    assert run("stop").out == "The service does not run.\n"
+    gone = run("status", "--json")
+    assert (gone.status, json.loads(gone.out)) == (1, {"state": "stopped"})
+
+
+def test_a_file_called_status(tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "one.png").rename(tmp_path / "status")
+    assert run("./status").status == 0
+    assert names(tmp_path) == ["status", "status-colorized.png"]
+
+
+def test_the_installed_command_does_not_load_torch(tmp_path: Path, run: Callable) -> None:
+    run(photo(tmp_path / "one.png"))
+    code = "import sys; from colorize_cli.main import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    words = [sys.executable, "-c", code, str(tmp_path / "one.png"), "--overwrite"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.endswith("False\n")
