@@ -10,7 +10,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from colorize_client.errors import (
     Busy,
     Cancelled,
     ColorizeError,
+    InternalError,
     ServiceStopping,
     SlowReader,
     VersionMismatch,
@@ -162,14 +164,20 @@ class Server:
 
     def _take(self, client: bytes, frames: list[memoryview]) -> None:
         self._counters.bytes_in += sum(frame.nbytes for frame in frames)
-        try:
+        with self._answering(client, protocol.message_id(frames)):
             self._answer(client, protocol.decode_request(frames), sum(frame.nbytes for frame in frames))
-        except ColorizeError as error:
-            self._refuse(client, protocol.message_id(frames), error)
 
-    def _refuse(self, client: bytes, name: str, error: ColorizeError) -> None:
-        log.info("refused a request: %s: %s", error.code, error.detail)
-        self._reply(client, failure(name, error))
+    @contextmanager
+    def _answering(self, client: bytes, name: str) -> Iterator[None]:
+        """Turns whatever goes wrong into an error reply to the request of this id."""
+        try:
+            yield
+        except ColorizeError as error:
+            log.info("refused a request: %s: %s", error.code, error.detail)
+            self._reply(client, failure(name, error))
+        except Exception as error:  # noqa: BLE001 - the edge: no message may end the service
+            log.exception("a request could not be answered")
+            self._reply(client, failure(name, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
         if isinstance(request, protocol.Colorize):
@@ -207,10 +215,8 @@ class Server:
         if not self._studio.ready.is_set():
             return
         for client, request in self._asked_models:
-            try:
+            with self._answering(client, request.id):
                 self._reply(client, Result(request.id, {"models": self._studio.shelf.cards()}))
-            except ColorizeError as error:
-                self._refuse(client, request.id, error)
         self._asked_models.clear()
 
     def _status(self, client: bytes, request: protocol.Status) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,15 @@ from pathlib import Path
 import zmq
 import zmq.auth
 from colorize_client import places, protocol
-from colorize_client.errors import AlreadyRunning, BadWeights, ColorizeError, LaunchFailed, NotAllowed, UnsafePlace
+from colorize_client.errors import (
+    AlreadyRunning,
+    BadWeights,
+    ColorizeError,
+    LaunchFailed,
+    NoPlace,
+    NotAllowed,
+    UnsafePlace,
+)
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_client.places import Connection, Place
 from zmq.auth.thread import ThreadAuthenticator
@@ -109,15 +118,15 @@ def _warm_up() -> None:
 
 def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
     _check_listen(options)
-    place, notifier = places.prepare(), Notifier()
+    place, notifier, handed_over = places.prepare(), Notifier(), activated_socket()
     with ExitStack() as stack:
         enter = stack.enter_context
-        enter(_only_one(place))
+        enter(_only_one(place, patient=handed_over is not None))
         enter(_log_file(place))
         studio = enter(_studio(options, make_shelf))
-        router, endpoint = enter(_bound(enter(_context()), place, options))
+        router, endpoint = enter(_bound(enter(_context()), place, options, handed_over))
         about = {"version": VERSION, "endpoint": endpoint, "log": str(place.log)}
-        server = Server(router, studio, about, tick=notifier.tick)
+        server = Server(router, studio, about, tick=lambda: _tick(server, place, notifier))
         enter(_signals(server))
         enter(_announced(place, endpoint))
         notifier.send("READY=1")
@@ -125,6 +134,13 @@ def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
         server.run()
         notifier.send("STOPPING=1")
     return 0
+
+
+def _tick(server: Server, place: Place, notifier: Notifier) -> None:
+    notifier.tick()
+    if not place.service_lock.exists():  # the state folder was removed: nobody could find this service any more
+        log.warning("%s is gone", place.folder)
+        server.request_stop()
 
 
 @contextmanager
@@ -158,18 +174,30 @@ def _end_worker(studio: Studio) -> None:
 
 
 @contextmanager
-def _only_one(place: Place) -> Iterator[None]:
-    """Holds the service lock, with this process's number in the file; AlreadyRunning where another one has it."""
+def _only_one(place: Place, patient: bool) -> Iterator[None]:
+    """Holds the service lock, with this process's number in the file; AlreadyRunning where another one has it.
+
+    Patient: somebody listens at the socket in any case (systemd), which says nothing about the holder of the lock.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         with places.locked(place.service_lock) as ours:
             if ours:
-                place.service_lock.write_text(str(os.getpid()), encoding="ascii")
+                with _writing(place):
+                    place.service_lock.write_text(str(os.getpid()), encoding="ascii")
                 yield
                 return
-        if time.monotonic() > deadline or places.find_service():
+        if time.monotonic() > deadline or not (patient or places.find_service() is None):
             raise AlreadyRunning(f"{place.service_lock} is locked")
         time.sleep(0.05)
+
+
+@contextmanager
+def _writing(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoPlace(f"{place.folder} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -200,7 +228,8 @@ def _log_file(place: Place) -> Iterator[None]:
 @contextmanager
 def _announced(place: Place, endpoint: str) -> Iterator[None]:
     """The connection file is there as long as the service listens."""
-    places.write_connection(place, Connection(endpoint, os.getpid(), protocol.VERSION, VERSION, time.time()))
+    with _writing(place):
+        places.write_connection(place, Connection(endpoint, os.getpid(), protocol.VERSION, VERSION, time.time()))
     try:
         yield
     finally:
@@ -221,9 +250,11 @@ def _signals(server: Server) -> Iterator[None]:
 
 
 @contextmanager
-def _bound(context: zmq.Context, place: Place, options: argparse.Namespace) -> Iterator[tuple[zmq.Socket, str]]:
+def _bound(
+    context: zmq.Context, place: Place, options: argparse.Namespace, handed_over: socket.socket | None
+) -> Iterator[tuple[zmq.Socket, str]]:
     """The ROUTER, bound, and its ipc endpoint; the socket's file goes at the end unless systemd owns it."""
-    router, endpoint, handed_over = open_router(context), options.endpoint or place.endpoint, activated_socket()
+    router, endpoint = open_router(context), options.endpoint or place.endpoint
     if handed_over is not None:
         endpoint = f"ipc://{handed_over.getsockname()}"
         router.setsockopt(zmq.USE_FD, handed_over.detach())  # libzmq closes it

@@ -145,6 +145,8 @@ class Studio:
     def _colorize(self, job: Job) -> dict[str, Any]:
         request, timings = job.request, Timings()
         record = self.shelf.find(request.model)
+        if request.image.array is None and self.cache.get(request.image.key, record.sha256) is None:
+            raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
         colorizer = self._load(job, record, timings)
         embedding, encoded = self._embedding(job, record, colorizer, timings)
         self._advance(job, "hints")
@@ -185,8 +187,7 @@ class Studio:
         known = self.cache.get(image.key, record.sha256)
         if known is not None:
             return known, False
-        if image.array is None:
-            raise _PictureUnknown
+        assert image.array is not None
         with timings.measure("upload"):
             gray = self._take_in(job, image.key, image.array)
         self._advance(job, "encode")

@@ -23,6 +23,7 @@ LAUNCH_SECONDS = 60.0
 POLL_SECONDS = 0.05
 TERM_SECONDS = 5.0
 LOG_LINES = 12
+FOREIGN_VARIABLES = ("PYTHONHOME", "PYTHONPATH")  # of GIMP's own Python, which is not the service's
 EXIT_ALREADY_RUNNING = 3  # of gimp-colorize-daemon, when another one holds the lock
 
 
@@ -103,6 +104,7 @@ def _spawn(place: Place) -> _Service:
             close_fds=True,  # GIMP's pipe to the plug-in must not live on in the service
             start_new_session=True,
             cwd="/",
+            env={name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES},
         )
     except OSError as error:
         raise LaunchFailed(f"{shlex.join(words)}: {error.strerror}") from error

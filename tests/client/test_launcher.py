@@ -43,6 +43,14 @@ def test_the_daemon_inherits_no_descriptors(state):
     os.close(reader)
 
 
+def test_the_daemon_does_not_get_the_python_of_gimp(state, monkeypatch):
+    for variable in launcher.FOREIGN_VARIABLES:
+        monkeypatch.setenv(variable, "/usr/lib/gimp")
+    with connect() as service:
+        environment = Path(f"/proc/{service.status()['pid']}/environ").read_bytes()
+    assert b"/usr/lib/gimp" not in environment
+
+
 def test_a_killed_daemon_is_started_again(state):
     picture, canvas = picture_of(noise(30, 20)), Canvas(30, 20)
     with connect() as first:

@@ -181,6 +181,23 @@ def test_a_failing_engine_is_an_error_and_the_service_goes_on(service, model, ki
     assert service.colorize(picture, on_band=canvas.on_band)["model"]["name"] == "standin"
 
 
+def test_a_picture_that_is_not_known_is_asked_for_before_the_model_is_loaded(dealer):
+    dealer.send(*ask_for(picture_of(noise(20, 20, seed=15)), "x", "damaged", with_plane=False))
+    assert dealer.read_until("need-image")[0]["key"] == picture_of(noise(20, 20, seed=15)).key
+
+
+def test_what_nobody_foresaw_in_a_control_message_is_an_error(state):
+    def broken() -> list:
+        raise RuntimeError("the disk is on fire")
+
+    with running_server(state.endpoint) as studio, connect(launch=False) as client:
+        studio.shelf._records = broken
+        with pytest.raises(errors.InternalError) as caught:
+            client.models()
+        assert "on fire" in caught.value.detail
+        assert client.status()["state"] == "idle"
+
+
 def test_a_plane_that_is_not_the_one_of_its_key_is_refused(dealer):
     picture = picture_of(noise(20, 20, seed=12))
     header, _ = ask_for(picture, "x")

@@ -160,6 +160,14 @@ def test_the_cache_keeps_to_its_bytes_and_to_the_newest(state):
     assert stop(daemon) == 0
 
 
+def test_a_service_whose_folder_was_removed_ends(state):
+    daemon = start_daemon()
+    wait_for(state.connection_file.exists)
+    shutil.rmtree(state.folder)
+    assert ended(daemon) == (0, "")
+    state.folder.mkdir(mode=0o700)
+
+
 def test_systemd_is_told_and_its_watchdog_fed(state):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(state.folder / "notify"))
@@ -188,6 +196,21 @@ def test_socket_activation_answers_what_came_before_the_daemon(state):
                     assert daemon.wait(PATIENCE) == 0
                 assert state.socket.exists()
                 dealer.ask(id="h", type="hello", versions=[1], client="again")
+
+
+def test_an_activated_daemon_waits_for_the_one_before_it_to_end(state):
+    with socket.socket(socket.AF_UNIX) as listening, Dealer(state.endpoint) as dealer:
+        listening.bind(str(state.socket))
+        listening.listen()
+        dealer.ask(id="h", type="hello", versions=[1], client="early")
+        words = [sys.executable, "-c", ACTIVATE, str(listening.fileno()), *STANDIN_DAEMON]
+        with places.locked(state.service_lock) as ours:
+            assert ours
+            daemon = subprocess.Popen(words, pass_fds=[listening.fileno()])
+            assert not dealer.socket.poll(1500)
+        assert dealer.read()[0]["type"] == "result"
+        daemon.terminate()
+        assert daemon.wait(PATIENCE) == 0
 
 
 @pytest.fixture

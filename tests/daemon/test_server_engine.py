@@ -1,0 +1,70 @@
+"""The service with the real engine and the installed weights, as a program, on a real photograph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from colorize_client import Client, HintTiles, connect, launcher
+from service_fixtures import Canvas, picture_of, private_state
+from skimage import color, data
+
+RED = (200, 40, 40)
+
+
+@pytest.fixture(scope="module")
+def engine_service() -> Iterator[Client]:
+    with private_state(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.service --device cpu")
+        with connect(client="tests") as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def gray() -> np.ndarray:
+    return (color.rgb2gray(data.coffee()) * 255).round().astype(np.uint8)
+
+
+def test_the_installed_model_is_listed(engine_service):
+    models = engine_service.models()
+    assert [model["default"] for model in models].count(True) == 1
+
+
+def test_a_photograph_is_coloured_and_a_stroke_changes_it_without_an_upload(engine_service, gray):
+    picture, plain, hinted = picture_of(gray), Canvas(*gray.shape), Canvas(*gray.shape)
+    stages: set[str] = set()
+    first = engine_service.colorize(picture, on_band=plain.on_band, on_progress=lambda stage, _: stages.add(stage))
+    stroke = HintTiles([(230, 66, 40, 12)], [bytes((*RED, 255)) * 480])
+    second = engine_service.colorize(picture, stroke, on_band=hinted.on_band)
+    assert {"loading", "upload", "encode", "hints", "lift"} <= stages
+    assert (first["uploaded"], first["encoded"], first["hint_cells"]) == (True, True, 0)
+    assert (second["uploaded"], second["encoded"]) == (False, False)
+    assert second["hint_cells"] > 0
+    assert engine_service.status()["counters"]["uploads"] == 1
+    lightness, chroma = np.split(color.rgb2lab(plain.pixels), [1], axis=-1)
+    assert np.abs(lightness[..., 0] - color.rgb2lab(color.gray2rgb(gray))[..., 0]).max() < 1.0
+    assert np.hypot(*np.moveaxis(chroma, -1, 0)).mean() > 1.0
+    under = color.rgb2lab(hinted.pixels)[66:78, 230:270, 1:]
+    assert np.median(np.linalg.norm(under - color.rgb2lab(np.array(RED) / 255)[1:], axis=-1)) < 8
+
+
+def test_sixteen_bits_come_back_as_sixteen_bits(engine_service, gray):
+    deep = gray.astype(np.uint16) * 257
+    canvas = Canvas(*gray.shape, "rgb16")
+    result = engine_service.colorize(picture_of(deep), layout="rgb16", on_band=canvas.on_band)
+    assert result["encoded"]
+    assert len(np.unique(canvas.pixels[..., 0])) > 256
+
+
+def test_a_picture_of_one_pixel_is_coloured(engine_service):
+    canvas = Canvas(1, 1, "ab16")
+    engine_service.colorize(picture_of(np.full((1, 1), 128, np.uint8)), layout="ab16", on_band=canvas.on_band)
+    assert (np.abs(canvas.pixels) < 256 * 128).all()
+
+
+def test_memory_is_what_the_cache_says(engine_service, gray):
+    memory = engine_service.status()["memory"]
+    assert 0 < memory["cache_bytes"] <= memory["cache_budget"]
+    assert memory["rss"] <= memory["peak_rss"]
