@@ -198,6 +198,8 @@ class Server:
         outbox = self._outboxes.get(job.client)
         if outbox is not None and outbox.nbytes > MAX_UNREAD_BYTES:
             raise Busy(f"{outbox.nbytes} bytes of earlier pictures were not taken yet")
+        if not self._studio.ready.is_set():
+            job.stage = "loading"  # the engine's import comes first
         self._studio.queue.put(job)
         self._jobs[name] = job
         self._studio.start()

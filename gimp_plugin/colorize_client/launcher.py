@@ -137,7 +137,8 @@ def end_by_force() -> bool:
     for place in places.candidates():
         pid = _holder(place)
         for number in (signal.SIGTERM, signal.SIGKILL) if pid else ():
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended in this moment
+                os.kill(pid, number)
             if _released(place, time.monotonic() + TERM_SECONDS):
                 ended = True
                 break

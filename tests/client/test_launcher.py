@@ -65,7 +65,7 @@ def test_a_killed_daemon_is_started_again(state):
 
 
 def test_a_service_that_just_stopped_is_followed_by_another(state):
-    for _ in range(5):
+    for _ in range(3):
         with connect() as service:
             service.stop()
     assert places.find_service() is None
@@ -129,7 +129,8 @@ def test_without_an_installation_the_own_interpreter_serves(installed, monkeypat
         launcher.command()
 
 
-def test_a_daemon_that_hangs_is_ended_by_force(state):
+def test_a_daemon_that_hangs_is_ended_by_force(state, monkeypatch):
+    monkeypatch.setattr(launcher, "TERM_SECONDS", 0.5)
     with connect() as service:
         pid = service.status()["pid"]
         os.kill(pid, signal.SIGSTOP)

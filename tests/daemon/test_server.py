@@ -235,8 +235,8 @@ def test_memory_stays_flat_over_many_requests(service):
             service.colorize(pictures[number % 4], hints, on_band=canvas.on_band)
         return service.status()["memory"]["rss"]
 
-    settled = many(300)
-    assert many(700) - settled < 2 << 20
+    settled = many(200)
+    assert many(400) - settled < 2 << 20
 
 
 def test_a_slow_reader_slows_the_service_and_not_its_memory(service, shared_state):
