@@ -106,13 +106,13 @@ class Server:
         self._counters = studio.counters
         self._jobs: dict[tuple[bytes, str], Job] = {}
         self._outboxes: dict[bytes, Outbox] = {}
-        self._asked_models: list[tuple[bytes, protocol.Models]] = []
         self._started = self._beat = time.monotonic()
         self._stop_asked = False
         self._deadline: float | None = None
         self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
             protocol.Hello: self._hello,
             protocol.Status: self._status,
+            protocol.Models: self._models,
             protocol.Cancel: self._cancel,
             protocol.Stop: self._stop,
         }
@@ -131,7 +131,6 @@ class Server:
             waiting = any(outbox.letters for outbox in self._outboxes.values())
             poller.poll(1000 * (RETRY_SECONDS if waiting else HEARTBEAT_SECONDS))
             self._receive()
-            self._list_models()
             self._collect()
             self._heartbeat()
             self._flush()
@@ -182,9 +181,6 @@ class Server:
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
         if isinstance(request, protocol.Colorize):
             self._enqueue(Job(client, request, nbytes))
-        elif isinstance(request, protocol.Models):
-            self._studio.start()
-            self._asked_models.append((client, request))
         else:
             body = self._answers[type(request)](client, request)
             self._reply(client, Result(request.id, body))
@@ -212,14 +208,8 @@ class Server:
         self._studio.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
-    def _list_models(self) -> None:
-        """Lists the models for those who asked, once reading weights needs no import of seconds any more."""
-        if not self._studio.ready.is_set():
-            return
-        for client, request in self._asked_models:
-            with self._answering(client, request.id):
-                self._reply(client, Result(request.id, {"models": self._studio.shelf.cards()}))
-        self._asked_models.clear()
+    def _models(self, client: bytes, request: protocol.Models) -> Mapping[str, Any]:
+        return {"models": self._studio.shelf.cards()}
 
     def _status(self, client: bytes, request: protocol.Status) -> Mapping[str, Any]:
         studio = self._studio

@@ -104,7 +104,6 @@ class Studio:
         except ImportError:
             log.exception("the engine cannot be imported; each request will say so")
         self.ready.set()
-        self.mailbox.wake()
         while not self.queue.closed:
             job = self.queue.take(self.idle_seconds)
             if job is not None:

@@ -1,22 +1,22 @@
 """Weights on disk: safetensors files that say what they are, found in folders, checked before they are used.
 
 A file's metadata carries its format, recipe, configuration, licence and the SHA-256 of its tensors. No pickle is ever
-read.
+read. Listing weights does not import torch, which takes seconds: a service that was just started lists them at once.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
-from colorize_daemon import networks
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FORMAT = "gimp-colorize/1"
 SHIPPED = Path(__file__).parent / "weights"
@@ -67,7 +67,7 @@ def _files(place: Path) -> list[Path]:
 def read_record(path: Path) -> WeightsRecord:
     """The record of one file, from its header alone."""
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:
             meta = file.metadata() or {}
         if meta.get("format") != FORMAT:
             raise BadWeights(
@@ -97,6 +97,8 @@ def load(record: WeightsRecord) -> nn.Module:
 
     Raises BadWeights where the hash differs.
     """
+    from colorize_daemon import networks
+
     if record.recipe not in networks.recipes():
         known = ", ".join(networks.recipes())
         raise BadWeights(f"{record.path} is of the recipe {record.recipe!r}; this version serves {known}: update it")
@@ -116,6 +118,8 @@ def save(
     network: nn.Module, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str
 ) -> None:
     """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all."""
+    from safetensors.torch import save_file
+
     state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
@@ -137,6 +141,8 @@ def save(
 
 def digest(state: dict[str, Tensor]) -> str:
     """SHA-256 over names, shapes and bytes of the tensors, in the order of their names."""
+    import torch
+
     sha = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].contiguous()

@@ -29,7 +29,6 @@ CONNECT_SECONDS = 20.0  # for a service that is ending to be gone
 RETRY_SECONDS = 0.1
 HELLO_SECONDS = 15.0  # a service that a socket unit starts on demand needs its time
 CONTROL_SECONDS = 15.0
-MODELS_SECONDS = 90.0  # a service that was just started imports its engine before it lists them
 SILENCE_SECONDS = 30.0  # while it works the service says something every half second
 STOP_SECONDS = 15.0
 
@@ -98,7 +97,7 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """The installed models, each a map with name, title, licence, default, ..."""
-        models = self._ask(protocol.Models(_new_id()), MODELS_SECONDS).get("models")
+        models = self._ask(protocol.Models(_new_id()), CONTROL_SECONDS).get("models")
         if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
             raise BadReply("models: expected a list of maps")
         return models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -27,9 +28,16 @@ def gray() -> np.ndarray:
     return (color.rgb2gray(data.coffee()) * 255).round().astype(np.uint8)
 
 
-def test_the_installed_model_is_listed(engine_service):
+def test_the_installed_model_is_listed_before_the_engine_is_there(engine_service):
     models = engine_service.models()
     assert [model["default"] for model in models].count(True) == 1
+
+
+def test_listing_models_does_not_import_torch():
+    listing = (
+        "import sys; from colorize_daemon import weights; assert weights.available(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", listing]).returncode == 0
 
 
 def test_a_photograph_is_coloured_and_a_stroke_changes_it_without_an_upload(engine_service, gray):
