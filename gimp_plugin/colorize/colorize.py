@@ -16,6 +16,7 @@ gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Gtk", "3.0")
+gi.require_version("Gdk", "3.0")
 from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
@@ -86,9 +87,9 @@ def _add_settings(procedure: Gimp.ImageProcedure) -> None:
     vividness = _("0 keeps to safe, muted colours; 100 dares the liveliest ones")
     add_double = procedure.add_double_argument
     add_double("vividness", _("_Vividness"), vividness, 0.0, 100.0, default.vividness, READWRITE)
-    saturation = _("Factor on all colours: 0 is gray, 1 as the model sees them")
-    add_double("saturation", _("_Saturation"), saturation, 0.0, 2.0, default.saturation, READWRITE)
-    procedure.add_choice_argument("output", _("_Result"), _("Where the colours go"), _outputs(), "layer", READWRITE)
+    saturation = _("Factor on the colours of the model: 0 is gray; hints keep theirs")
+    add_double("saturation", _("Sa_turation"), saturation, 0.0, 2.0, default.saturation, READWRITE)
+    procedure.add_choice_argument("output", _("Res_ult"), _("Where the colours go"), _outputs(), "layer", READWRITE)
     procedure.add_boolean_aux_argument("find-hints", _("Use the hint layer"), "", True, READWRITE)
 
 

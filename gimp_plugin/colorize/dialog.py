@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import layers
 import records
-from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk
+from gi.repository import Gimp, GimpUi, GLib, Gtk
 from job import CLIENT
 from text import DOMAIN, _
 
-NO_LAYER = -1  # row of the list of layers; layer numbers are positive
+NO_LAYER = "none"  # among the numbers of layers
 SPACING = 6
 
 
@@ -18,10 +19,10 @@ def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Ima
     GimpUi.init(DOMAIN)
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Colorize Photo"))
     dialog.set_ok_label(_("Coloriz_e"))
-    scales = [dialog.get_scale_entry(name, 1.0) for name in ("vividness", "saturation")]
-    dialog.get_widget("output", Gtk.ComboBox.__gtype__)
+    widgets = [dialog.get_scale_entry(name, 1.0) for name in ("vividness", "saturation")]
+    widgets.append(dialog.get_widget("output", Gtk.ComboBox.__gtype__))  # GIMP 3.2 would make buttons of it
     dialog.fill(["vividness", "saturation", "output"])
-    own_rows = _own_rows(config, image, photo, [scale.get_label() for scale in scales])
+    own_rows = _own_rows(config, image, photo, [widget.get_label() for widget in widgets])
     content = dialog.get_content_area()
     content.pack_start(own_rows, False, False, 0)
     content.reorder_child(own_rows, 0)
@@ -35,12 +36,11 @@ def _own_rows(
     config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer, labels: list[Gtk.Widget]
 ) -> Gtk.Widget:
     """The rows above GIMP's own ones; their labels are as wide as `labels`."""
-    grid = Gtk.Grid(column_spacing=SPACING, row_spacing=SPACING, border_width=2 * SPACING)
-    grid.set_margin_bottom(-SPACING)
+    grid = Gtk.Grid(column_spacing=SPACING, row_spacing=SPACING, margin_top=SPACING)
     column = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
     for label in labels:
         column.add_widget(label)
-    _add_row(grid, column, 0, _("P_hotograph"), Gtk.Label(label=_about(image, photo), xalign=0.0))
+    _add_row(grid, column, 0, _("Photograph"), Gtk.Label(label=_about(image, photo), xalign=0.0))
     _add_row(grid, column, 1, _("H_int layer"), _hint_list(config, image, photo))
     models = ModelList(config)
     _add_row(grid, column, 2, _("_Model"), models.combo)
@@ -64,28 +64,21 @@ def _add_row(grid: Gtk.Grid, column: Gtk.SizeGroup, row: int, text: str, widget:
 
 
 def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> Gtk.Widget:
-    """The image's transparent layers, and "No hints". GIMP's own layer chooser has no such row and shows no names."""
+    """The image's transparent layers by name, and "No hints"; GIMP's own choosers have no such row."""
+    combo = Gtk.ComboBoxText()
+    combo.append(NO_LAYER, _("No hints"))
+    for layer in layers.all_layers(image):
+        if layer != photo and layer.has_alpha() and not records.carries_result(layer):
+            combo.append(str(layer.get_id()), layer.get_name())
+    hints = config.get_property("hints")
+    combo.set_active_id(str(hints.get_id()) if hints else NO_LAYER)
 
-    def fits(_image: Gimp.Image, item: Gimp.Item, *_data: object) -> bool:
-        ours = item.get_image() == image and item != photo
-        return ours and item.has_alpha() and not records.carries_result(item)
+    def choose(_combo: Gtk.ComboBoxText) -> None:
+        chosen = combo.get_active_id()
+        config.set_property("hints", None if chosen == NO_LAYER else Gimp.Layer.get_by_id(int(chosen)))
+        config.set_property("find-hints", chosen != NO_LAYER)
 
-    combo = GimpUi.LayerComboBox.new(fits, None)
-    rows = combo.get_model()
-    columns = [GimpUi.IntStoreColumns.VALUE, GimpUi.IntStoreColumns.LABEL]
-    rows.set(rows.prepend(), columns, [NO_LAYER, _("No hints")])
-
-    def choose(*_arguments: object) -> None:
-        _found, number = combo.get_active()
-        config.set_property("hints", Gimp.Layer.get_by_id(number) if number > 0 else None)
-        config.set_property("find-hints", number > 0)
-
-    def show(*_arguments: object) -> None:
-        hints = config.get_property("hints")
-        combo.set_active(hints.get_id() if hints else NO_LAYER)
-
-    show()
-    GObject.Object.connect(combo, "changed", choose)  # IntComboBox.connect is another method
+    combo.connect("changed", choose)
     return combo
 
 

@@ -53,7 +53,7 @@ def card(model: dict[str, Any]) -> str:
     """A model's card: what the service says about its weights."""
     title = model.get("title") or model.get("name", "")
     rows = {key: value for key, value in model.items() if key != "title" and value not in ("", None)}
-    return f"{_('Model')} {title}\n{_table(rows)}"
+    return _("Model {title}").format(title=title) + "\n" + _table(rows)
 
 
 def versions() -> str:
@@ -74,7 +74,7 @@ def log_tail(status: dict[str, Any]) -> str:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     except OSError as error:
         return _("The log {path} cannot be read: {reason}").format(path=path, reason=error.strerror)
-    return "\n".join([f"{_('Log')} {path}", *lines])
+    return "\n".join([_("Log {path}").format(path=path), *lines])
 
 
 def _table(rows: dict[str, Any]) -> str:

@@ -62,10 +62,12 @@ class Result:
         name = _("Colorized – {model}").format(model=model_title)
         if self.settings.output == "image":
             return self._new_image(name)
+        selected = self.image.get_selected_layers()
         with undo_step(self.image):
             make_rgb(self.image)
             layer = self._update(name) if self._old else self._insert(self.photo, name)
             self._record(layer)
+        self.image.set_selected_layers(selected)  # the next stroke belongs on the hint layer, not on this one
         return layer
 
     def _refuse_changed(self) -> None:

@@ -1,0 +1,587 @@
+"""Runs inside GIMP's batch interpreter, many checks in one GIMP: each check is a function `check_…` of the workbench.
+
+`run_all` is called by the line that GIMP is started with. What a check returns, its facts, and the pixels that it keeps
+are judged outside, where there is numpy.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gi.repository import Gegl, Gimp, Gio
+
+Facts = dict[str, Any] | None
+
+WIDE, HIGH = 6000, 4000  # 24 megapixels
+PATIENCE = 60.0
+COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
+NEW_HINTS, SERVICE = "plug-in-colorize-new-hints", "plug-in-colorize-service"
+SUCCESS, CALLING_ERROR = Gimp.PDBStatusType.SUCCESS, Gimp.PDBStatusType.CALLING_ERROR
+EXECUTION_ERROR = Gimp.PDBStatusType.EXECUTION_ERROR
+REPLACE = Gimp.ChannelOps.REPLACE
+RED, BLUE = "#b43c28", "#2850c8"
+STROKE = (100, 262, 50, 10)  # x, y, width, height on the left half of the saucer
+
+
+class Workbench:
+    """The folder shared with the test outside, and what a check needs again and again."""
+
+    def __init__(self, folder: str, plug_in: str) -> None:
+        self.folder, self.plug_in = Path(folder), Path(plug_in)
+
+    def photo(self, name: str = "chelsea", width: int = 0, height: int = 0) -> tuple[Gimp.Image, Gimp.Layer]:
+        """A gray photograph from the folder, made smaller where a width and height are given: (image, layer)."""
+        file = Gio.File.new_for_path(str(self.folder / f"{name}.png"))
+        image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, file)
+        if width:
+            image.scale(width, height)
+        return image, image.get_layers()[0]
+
+    def call(
+        self, name: str, image: Gimp.Image | None = None, drawables: Sequence[Gimp.Drawable] = (), **arguments: Any
+    ) -> tuple[Gimp.PDBStatusType, Any]:
+        """Runs a procedure non-interactively: (status, first value or error text)."""
+        procedure = Gimp.get_pdb().lookup_procedure(name)
+        config = procedure.create_config()
+        config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+        if image is not None:
+            config.set_property("image", image)
+            config.set_core_object_array("drawables", list(drawables))
+        for key, value in arguments.items():
+            config.set_property(key, value)
+        result = procedure.run(config)
+        return result.index(0), result.index(1) if result.length() > 1 else None
+
+    def colorize(self, image: Gimp.Image, photo: Gimp.Drawable, **arguments: Any) -> Gimp.Layer:
+        """Runs Colorize Photo, which must succeed; the result layer."""
+        status, layer = self.call(COLORIZE, image, [photo], **arguments)
+        assert status == SUCCESS, f"{status}: {layer}"
+        return layer
+
+    def with_hints(self, image: Gimp.Image, selected: Gimp.Layer) -> Gimp.Layer:
+        status, layer = self.call(WITH_HINTS, image, [selected])
+        assert status == SUCCESS, f"{status}: {layer}"
+        return layer
+
+    def new_hints(self, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer:
+        status, layer = self.call(NEW_HINTS, image, [photo])
+        assert status == SUCCESS, f"{status}: {layer}"
+        return layer
+
+    def refused(
+        self,
+        name: str,
+        image: Gimp.Image,
+        drawables: Sequence[Gimp.Drawable],
+        *,
+        says: Sequence[str],
+        status: Gimp.PDBStatusType = CALLING_ERROR,
+        **arguments: Any,
+    ) -> str:
+        """Runs a procedure that must refuse, with a text that contains each of `says`, and leave the image alone."""
+        before = state_of(image)
+        got, text = self.call(name, image, drawables, **arguments)
+        assert got == status, f"{got}: {text}"
+        assert isinstance(text, str), text
+        assert all(part in text for part in says), text
+        assert state_of(image) == before, f"{before} became {state_of(image)}"
+        return text
+
+    def service(self) -> dict[str, Any]:
+        """The service's status, asked from here with what the plug-in brought along."""
+        for folder in (self.plug_in, self.plug_in / "vendor"):
+            if str(folder) not in sys.path:
+                sys.path.insert(0, str(folder))
+        from colorize_client import connect
+
+        with connect(client="tests", launch=False) as service:
+            return service.status()
+
+    def keep(self, name: str, image: Gimp.Image, photo: Gimp.Layer) -> dict[str, Any]:
+        """Writes the visible image and the photograph for the test outside; the facts that it needs to read them."""
+        visible = Gimp.Layer.new_from_visible(image, image, "visible")
+        facts = {"name": name, "width": image.get_width(), "height": image.get_height()}
+        for kind, layer in (("visible", visible), ("photo", photo)):
+            for what, babl_format in (("rgb", "R'G'B' u16"), ("l", "CIE L float")):
+                (self.folder / f"{name}-{kind}-{what}.raw").write_bytes(pixels(layer, babl_format))
+        visible.delete()
+        return facts
+
+    def request(self, what: str) -> None:
+        """Asks the test outside for something, by a file; it removes the file when that is done."""
+        (self.folder / "requests" / what).touch()
+
+    def await_done(self, what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while (self.folder / "requests" / what).exists():
+            assert time.monotonic() < deadline, f"{what} was not done"
+            time.sleep(0.05)
+
+
+def pixels(layer: Gimp.Drawable, babl_format: str) -> bytes:
+    rectangle = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+    return layer.get_buffer().get(rectangle, 1.0, babl_format, Gegl.AbyssPolicy.NONE)
+
+
+def fill(layer: Gimp.Layer, babl_format: str, content: bytes) -> None:
+    width, height = layer.get_width(), layer.get_height()
+    layer.get_buffer().set(Gegl.Rectangle.new(0, 0, width, height), babl_format, content)
+    layer.get_buffer().flush()
+    layer.update(0, 0, width, height)
+
+
+def raw(layer: Gimp.Drawable) -> bytes:
+    """The pixels exactly as the layer holds them."""
+    rectangle = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+    return layer.get_buffer().get(rectangle, 1.0, None, Gegl.AbyssPolicy.NONE)
+
+
+def state_of(image: Gimp.Image) -> tuple:
+    """What a refused or failed run may not change."""
+    layers = [(layer.get_id(), layer.get_name(), layer.get_offsets()) for layer in image.get_layers()]
+    return layers, int(image.get_base_type()), image.is_dirty(), [hash(raw(layer)) for layer in image.get_layers()]
+
+
+def paint(image: Gimp.Image, layer: Gimp.Layer, colour: str, x: int, y: int, width: int, height: int) -> None:
+    """A spot of colour in the image's pixels."""
+    Gimp.context_push()
+    Gimp.context_set_antialias(True)
+    Gimp.context_set_foreground(Gegl.Color.new(colour))
+    image.select_ellipse(REPLACE, x, y, width, height)
+    layer.edit_fill(Gimp.FillType.FOREGROUND)
+    Gimp.Selection.none(image)
+    Gimp.context_pop()
+
+
+def names(image: Gimp.Image) -> list[str]:
+    return [layer.get_name() for layer in image.get_layers()]
+
+
+def check_vendored_modules_are_the_only_ones(bench: Workbench) -> Facts:
+    assert not any((Path(folder) / "zmq").exists() for folder in sys.path if "plug-ins" not in folder)
+
+
+def check_automatic(bench: Workbench) -> Facts:
+    """Also the first run of all: it starts the service, as daemon.json says."""
+    image, photo = bench.photo()
+    before = raw(photo)
+    layer = bench.colorize(image, photo)
+    assert names(image) == [layer.get_name(), photo.get_name()], names(image)
+    assert layer.get_name().startswith("Colorized – "), layer.get_name()
+    assert layer.get_mode() == Gimp.LayerMode.LCH_COLOR
+    assert layer.get_mask() is None
+    assert image.get_base_type() == Gimp.ImageBaseType.RGB
+    assert pixels(photo, "Y' u8") == before
+    return bench.keep("automatic", image, photo) | {"title": layer.get_name(), "models": bench.service()["models"]}
+
+
+def check_rgb_photograph(bench: Workbench) -> Facts:
+    image, photo = bench.photo("coffee")
+    image.convert_rgb()
+    before = raw(photo)
+    bench.colorize(image, photo)
+    assert raw(photo) == before
+    return bench.keep("rgb", image, photo)
+
+
+def check_red_stroke(bench: Workbench) -> Facts:
+    """A bar of red on the saucer of the cup of coffee; what it did is judged outside."""
+    image, photo = bench.photo("coffee")
+    hints = bench.new_hints(image, photo)
+    bench.with_hints(image, hints)
+    facts = {"colour": RED, "stroke": STROKE, "before": bench.keep("stroke-before", image, photo)}
+    Gimp.context_set_foreground(Gegl.Color.new(RED))
+    image.select_rectangle(REPLACE, *STROKE)
+    hints.edit_fill(Gimp.FillType.FOREGROUND)
+    Gimp.Selection.none(image)
+    bench.with_hints(image, hints)
+    hints.set_visible(False)
+    return facts | {"after": bench.keep("stroke-after", image, photo)}
+
+
+def check_second_run_uploads_nothing_and_updates_the_same_layer(bench: Workbench) -> Facts:
+    image, photo = bench.photo("rocket")
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 100, 100, 40, 40)
+    first = bench.with_hints(image, hints)
+    pixels_before, before = raw(first), bench.service()["counters"]
+    paint(image, hints, BLUE, 300, 200, 40, 40)
+    second = bench.with_hints(image, hints)
+    after = bench.service()["counters"]
+    assert second.get_id() == first.get_id()
+    assert raw(second) != pixels_before
+    assert (after["uploads"], after["encodes"]) == (before["uploads"], before["encodes"]), f"{before} {after}"
+    assert after["predictions"] == before["predictions"] + 1
+    assert names(image) == [hints.get_name(), first.get_name(), photo.get_name()], names(image)
+    return {"bytes sent by the second run": after["bytes_in"] - before["bytes_in"]}
+
+
+def check_all_arguments(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    model = bench.service()["models"][0]
+    arguments = {"model": model, "vividness": 30.0, "output": "normal"}
+    gray = bench.colorize(image, photo, saturation=0.0, **arguments)
+    assert gray.get_mode() == Gimp.LayerMode.NORMAL
+    rgb = pixels(gray, "R'G'B' u8")
+    spread = max(max(rgb[i : i + 3]) - min(rgb[i : i + 3]) for i in range(0, len(rgb), 3))
+    assert spread <= 1, f"saturation 0 left colours: {spread}"
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 20, 20, 30, 30)
+    vivid = bench.colorize(image, photo, saturation=2.0, hints=hints, **arguments)
+    assert vivid.get_id() == gray.get_id()
+    assert pixels(vivid, "R'G'B' u8") != rgb
+
+
+def check_unknown_model_is_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    bench.refused(COLORIZE, image, [photo], says=["model"], status=EXECUTION_ERROR, model="no-such-model")
+
+
+def check_new_image(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    before = state_of(image)
+    layer = bench.colorize(image, photo, output="image")
+    copy = layer.get_image()
+    assert copy != image
+    assert state_of(image) == before
+    assert copy.get_base_type() == Gimp.ImageBaseType.RGB
+    assert len(copy.get_layers()) == 2
+
+
+def check_every_precision(bench: Workbench) -> Facts:
+    """Each gets its result, keeps its precision, and its photograph keeps every byte."""
+    facts = {}
+    for precision in list_of_precisions():
+        image, photo = bench.photo("chelsea-16", width=200, height=133)
+        if precision != image.get_precision():
+            image.convert_precision(precision)
+        image.convert_rgb()
+        before = raw(photo)
+        bench.colorize(image, photo)
+        assert raw(photo) == before, precision
+        assert image.get_precision() == precision
+        name = Gimp.Precision(precision).value_nick if hasattr(precision, "value_nick") else str(int(precision))
+        facts[name] = bench.keep(f"precision-{name}", image, photo)
+    return facts
+
+
+def list_of_precisions() -> list[Gimp.Precision]:
+    kinds = Gimp.Precision
+    return [
+        *(kinds.U8_LINEAR, kinds.U8_NON_LINEAR, kinds.U16_LINEAR, kinds.U16_NON_LINEAR, kinds.U32_LINEAR),
+        *(kinds.U32_NON_LINEAR, kinds.HALF_LINEAR, kinds.FLOAT_LINEAR, kinds.FLOAT_NON_LINEAR, kinds.DOUBLE_LINEAR),
+    ]
+
+
+def check_deep_gray(bench: Workbench) -> Facts:
+    image, photo = bench.photo("chelsea-16")
+    assert image.get_precision() == Gimp.Precision.U16_NON_LINEAR, image.get_precision()
+    before = raw(photo)
+    layer = bench.colorize(image, photo)
+    assert pixels(photo, "Y' u16") == before
+    levels = {pixels(layer, "R'G'B' u16")[i : i + 2] for i in range(0, 3000, 2)}
+    assert len(levels) > 256, "the result has no more than 8 bits"
+    return bench.keep("deep-gray", image, photo)
+
+
+def check_profiles(bench: Workbench) -> Facts:
+    """The same picture under another profile gets the same colours."""
+    image, photo = bench.photo("chelsea-16", width=200, height=133)
+    image.convert_rgb()
+    plain = bench.colorize(image, photo)
+    reference = pixels(plain, "R'G'B' u8")
+    image.remove_layer(plain)
+    image.convert_color_profile(
+        Gimp.ColorProfile.new_rgb_adobe(), Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC, True
+    )
+    before = raw(photo)
+    adobe = pixels(bench.colorize(image, photo), "R'G'B' u8")
+    assert raw(photo) == before
+    worst = max(abs(a - b) for a, b in zip(reference, adobe, strict=True))
+    assert worst <= 4, f"colours differ by {worst} of 255 under Adobe RGB"
+
+
+def check_linear_gray_profile(bench: Workbench) -> Facts:
+    image, photo = bench.photo("chelsea-16", width=200, height=133)
+    plain_key = pixels(photo, "Y' u8")
+    intent = Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC
+    image.convert_color_profile(Gimp.ColorProfile.new_d65_gray_linear(), intent, True)
+    bench.colorize(image, photo)
+    worst = max(abs(a - b) for a, b in zip(plain_key, pixels(photo, "Y' u8"), strict=True))
+    assert worst <= 1, worst
+    return bench.keep("linear-gray-profile", image, photo)
+
+
+def check_alpha(bench: Workbench) -> Facts:
+    """What is transparent stays so, and a layer below is not coloured through it."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    photo.add_alpha()
+    image.select_rectangle(REPLACE, 0, 0, 100, 133)
+    photo.edit_clear()
+    Gimp.Selection.none(image)
+    below = Gimp.Layer.new(image, "below", 200, 133, Gimp.ImageType.RGB_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(below, None, 1)
+    fill(below, "R'G'B' u8", bytes([90, 90, 90]) * (200 * 133))
+    before = raw(photo)
+    layer = bench.colorize(image, photo)
+    assert raw(photo) == before
+    assert layer.get_mask() is not None
+    visible = Gimp.Layer.new_from_visible(image, image, "visible")
+    rgb = pixels(visible, "R'G'B' u8")
+    visible.delete()
+    assert rgb[: 3 * 90] == bytes([90, 90, 90]) * 90, "the layer below was coloured through the hole"
+
+
+def check_layer_off_the_canvas_and_offset_hints(bench: Workbench) -> Facts:
+    """The photograph hangs over the canvas, the hint layer lies elsewhere: hints land where they were painted."""
+    image, photo = bench.photo()
+    photo.set_offsets(-40, -30)
+    bench.colorize(image, photo)
+    hints = Gimp.Layer.new(image, "Colour hints", 60, 60, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(hints, None, 0)
+    hints.set_offsets(200, 150)
+    plain = pixels(image.get_layers()[1], "R'G'B' u8")
+    paint(image, hints, RED, 210, 160, 20, 20)
+    layer = bench.with_hints(image, photo)
+    assert layer.get_offsets()[1:] == photo.get_offsets()[1:]
+    assert (layer.get_width(), layer.get_height()) == (photo.get_width(), photo.get_height())
+    changed = changed_at(plain, pixels(layer, "R'G'B' u8"), layer.get_width())
+    x, y = 210 + 10 + 40, 160 + 10 + 30  # the middle of the spot in the photograph's pixels
+    assert (x, y) in changed, f"nothing changed at {x},{y}"
+
+
+def changed_at(before: bytes, after: bytes, width: int) -> set[tuple[int, int]]:
+    places = range(0, len(before), 3)
+    return {(i // 3 % width, i // 3 // width) for i in places if before[i : i + 3] != after[i : i + 3]}
+
+
+def check_photograph_in_a_group(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(photo, group, 0)
+    layer = bench.colorize(image, photo)
+    children = [child.get_name() for child in group.get_children()]
+    assert children == [layer.get_name(), photo.get_name()], children
+
+
+def check_group_as_photograph(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(photo, group, 0)
+    layer = bench.colorize(image, group)
+    assert names(image) == [layer.get_name(), "group"], names(image)
+
+
+def check_mask_being_edited(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    photo.add_mask(photo.create_mask(Gimp.AddMaskType.WHITE))
+    before = raw(photo), raw(photo.get_mask())
+    layer = bench.colorize(image, photo.get_mask())
+    assert (raw(photo), raw(photo.get_mask())) == before
+    assert names(image) == [layer.get_name(), photo.get_name()]
+
+
+def check_selection_limits_the_result(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.select_rectangle(REPLACE, 50, 30, 40, 40)
+    layer = bench.colorize(image, photo)
+    mask = pixels(layer.get_mask(), "Y u8")
+    inside = {mask[y * 200 + x] for y in range(30, 70) for x in range(50, 90)}
+    assert inside == {255}, inside
+    assert sum(mask) == 255 * 40 * 40
+    assert not Gimp.Selection.is_empty(image), "the selection is the person's own"
+
+
+def check_indexed_is_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_indexed(Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, "")
+    for name in (COLORIZE, WITH_HINTS, NEW_HINTS):
+        bench.refused(name, image, [photo], says=[image.get_name(), "indexed", "RGB"])
+
+
+def check_channel_is_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    channel = Gimp.Channel.new(image, "my channel", 200, 133, 50.0, Gegl.Color.new("red"))
+    image.insert_channel(channel, None, 0)
+    bench.refused(COLORIZE, image, [channel], says=["my channel", "Layers"])
+
+
+def check_several_layers_are_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    other = photo.copy()
+    image.insert_layer(other, None, 0)
+    bench.refused(COLORIZE, image, [photo, other], says=["2 layers"])
+
+
+def check_unfit_hint_layers_are_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    opaque = photo.copy()
+    opaque.set_name("opaque")
+    image.insert_layer(opaque, None, 0)
+    bench.refused(COLORIZE, image, [photo], says=["opaque", "alpha"], hints=opaque)
+    bench.refused(COLORIZE, image, [photo], says=[photo.get_name()], hints=photo)
+    _, stranger = bench.photo(width=200, height=133)
+    bench.refused(COLORIZE, image, [photo], says=["another image"], hints=stranger)
+
+
+def check_no_hint_layer(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    bench.refused(WITH_HINTS, image, [photo], says=[photo.get_name(), "New Hint Layer"], status=EXECUTION_ERROR)
+
+
+def check_colour_under_transparency_is_no_hint(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    plain = pixels(bench.colorize(image, photo), "R'G'B' u8")
+    hints = bench.new_hints(image, photo)
+    fill(hints, "R'G'B'A u8", bytes([200, 60, 30, 0]) * (200 * 133))
+    assert pixels(bench.with_hints(image, hints), "R'G'B' u8") == plain
+
+
+def check_masked_hints_are_no_hints(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    plain = pixels(bench.colorize(image, photo), "R'G'B' u8")
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 50, 50, 40, 40)
+    painted = pixels(bench.with_hints(image, hints), "R'G'B' u8")
+    hints.add_mask(hints.create_mask(Gimp.AddMaskType.BLACK))
+    assert painted != plain
+    assert pixels(bench.with_hints(image, hints), "R'G'B' u8") == plain
+
+
+def check_duplicate_of_the_result_is_left_alone(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    layer = bench.colorize(image, photo)
+    duplicate = layer.copy()
+    image.insert_layer(duplicate, None, 0)
+    before = raw(duplicate)
+    assert bench.colorize(image, photo, saturation=0.2).get_id() == layer.get_id()
+    assert raw(duplicate) == before
+
+
+def check_saved_and_loaded(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 50, 50, 40, 40)
+    bench.with_hints(image, hints)
+    file = Gio.File.new_for_path(str(bench.folder / "saved.xcf"))
+    assert Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, image, file, None)
+    loaded = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, file)
+    hints, result, _photo = loaded.get_layers()
+    paint(loaded, hints, BLUE, 100, 50, 40, 40)
+    assert bench.with_hints(loaded, hints).get_id() == result.get_id()
+    assert len(loaded.get_layers()) == 3
+
+
+def check_selected_layer_stays_selected(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    hints = bench.new_hints(image, photo)
+    assert image.get_selected_layers() == [hints]
+    bench.with_hints(image, hints)
+    assert image.get_selected_layers() == [hints]
+
+
+def check_photograph_scaled_since(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    layer = bench.colorize(image, photo)
+    photo.scale(160, 100, False)
+    again = bench.colorize(image, photo)
+    assert again.get_id() == layer.get_id()
+    assert (again.get_width(), again.get_height()) == (160, 100)
+
+
+def check_tiny_and_narrow(bench: Workbench) -> Facts:
+    for width, height in ((1, 1), (1, 700), (700, 1)):
+        image, photo = bench.photo(width=width, height=height)
+        layer = bench.colorize(image, photo)
+        assert (layer.get_width(), layer.get_height()) == (width, height)
+
+
+def check_not_a_number(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_precision(Gimp.Precision.FLOAT_LINEAR)
+    image.convert_rgb()
+    nan, infinite = b"\x00\x00\xc0\x7f", b"\x00\x00\x80\x7f"
+    rectangle = Gegl.Rectangle.new(10, 10, 2, 1)
+    photo.get_buffer().set(rectangle, "RGB float", nan * 3 + infinite * 3)
+    photo.get_buffer().flush()
+    bench.colorize(image, photo)
+
+
+def check_report(bench: Workbench) -> Facts:
+    status, text = bench.call(SERVICE)
+    assert status == SUCCESS, text
+    for part in ("State: ", "Memory: ", "Model ", "Log ", Gimp.version()):
+        assert part in text, f"{part!r} is not in:\n{text}"
+
+
+def check_service_killed_in_the_middle(bench: Workbench) -> Facts:
+    image, photo = bench.photo("large")
+    bench.colorize(image, photo, saturation=0.9)
+    image.remove_layer(image.get_layers()[0])
+    photo.transform_flip_simple(Gimp.OrientationType.VERTICAL, True, 0.0)
+    bench.request("kill-when-working")
+    text = bench.refused(COLORIZE, image, [photo], says=["service", "again"], status=EXECUTION_ERROR)
+    bench.await_done("kill-when-working")
+    layer = bench.colorize(image, photo)
+    assert len(image.get_layers()) == 2
+    return {"sentence": text, "layer after": layer.get_name()}
+
+
+def check_24_megapixels_of_16_bit(bench: Workbench) -> Facts:
+    image, photo = bench.photo("chelsea-16")
+    image.scale(WIDE, HIGH)
+    idle = bench.service()["memory"]
+    bench.request("watch-plug-in")
+    start = time.monotonic()
+    layer = bench.colorize(image, photo)
+    first = time.monotonic() - start
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 1000, 1000, 300, 300)
+    start = time.monotonic()
+    assert bench.with_hints(image, hints).get_id() == layer.get_id()
+    again = time.monotonic() - start
+    (bench.folder / "requests" / "watch-plug-in").unlink()
+    assert (layer.get_width(), layer.get_height()) == (WIDE, HIGH)
+    memory = bench.service()["memory"]
+    return {"first run, s": first, "hint run, s": again, "daemon idle": idle, "daemon": memory}
+
+
+def checks() -> dict[str, Callable[[Workbench], Facts]]:
+    return {name: value for name, value in list(globals().items()) if name.startswith("check_")}
+
+
+def run_all(folder: str, plug_in: str) -> None:
+    """Runs every check; what became of each is in outcomes.json, also when GIMP dies in the middle."""
+    Gegl.init(None)
+    bench, outcomes = Workbench(folder, plug_in), {}
+    for name, check in checks().items():
+        outcomes[name] = {"error": "GIMP ended in the middle of it"}
+        write_outcomes(bench, outcomes)
+        outcomes[name] = outcome_of(check, bench)
+        write_outcomes(bench, outcomes)
+        for image in Gimp.get_images():
+            image.delete()
+
+
+def outcome_of(check: Callable[[Workbench], Facts], bench: Workbench) -> dict[str, Any]:
+    start = time.monotonic()
+    try:
+        facts = check(bench)
+    except Exception:  # noqa: BLE001 - whatever it is, it is this check's outcome
+        return {"error": traceback.format_exc()}
+    return {"error": None, "facts": facts or {}, "seconds": round(time.monotonic() - start, 2)}
+
+
+def write_outcomes(bench: Workbench, outcomes: dict[str, Any]) -> None:
+    file = bench.folder / "outcomes.json"
+    file.with_suffix(".new").write_text(json.dumps(outcomes, default=str))
+    os.replace(file.with_suffix(".new"), file)

@@ -1,0 +1,66 @@
+"""Each suite's GIMP is made, gets the plug-in, and runs all checks once; each check is then a test of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from host import SUITES, Host, HostError  # noqa: E402
+from workshop import Outcomes, Service, Workshop  # noqa: E402
+
+LARGE = 4  # times as wide and high as the photograph: work enough to be killed in the middle of
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def host(request: pytest.FixtureRequest) -> Host:
+    """A root folder with GIMP, made where it is missing; without root there is none, and the test is skipped."""
+    host = Host(request.param)
+    try:
+        host.ensure()
+    except HostError as error:
+        pytest.skip(str(error))
+    return host
+
+
+@pytest.fixture(scope="session")
+def workshop(host: Host, output_folder: Path, photograph: Callable) -> Iterator[Workshop]:
+    """The host with the plug-in installed, photographs in its folder, and a service that starts when it is asked."""
+    folder = Path(tempfile.mkdtemp(prefix=f"gc-{host.suite}-", dir="/tmp"))
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    log = output_folder / f"gimp-{host.suite}-service.log"
+    with Service(state, folder / "requests", log) as service:
+        workshop = Workshop(host, folder, service)
+        workshop.install()
+        _put_photographs(workshop, photograph)
+        yield workshop
+    shutil.rmtree(folder)
+
+
+def _put_photographs(workshop: Workshop, photograph: Callable) -> None:
+    for name in ("chelsea", "coffee", "rocket"):
+        workshop.photo(name, photograph(name).gray)
+    workshop.photo("chelsea-16", photograph("chelsea").gray16)
+    workshop.photo("large", np.kron(photograph("astronaut").gray, np.ones((LARGE, LARGE), np.uint8)))
+
+
+@pytest.fixture(scope="session")
+def outcomes(workshop: Workshop, output_folder: Path) -> Outcomes:
+    """All of checks.py, in one GIMP; what it found is kept with the output."""
+    arguments = f"{str(workshop.folder)!r}, {str(workshop.plug_in)!r}"
+    code = f"import sys; sys.path.append({str(workshop.folder)!r}); import checks; checks.run_all({arguments})"
+    status = workshop.run_batch(code, "checks.log")
+    file = workshop.folder / "outcomes.json"
+    by_name = json.loads(file.read_text()) if file.exists() else {}
+    (output_folder / f"gimp-{workshop.host.suite}.json").write_text(json.dumps(by_name, indent=1))
+    return Outcomes(workshop, status, by_name)

@@ -1,0 +1,79 @@
+"""The plug-in in a real GIMP window: menu, dialog, undo, hints painted by mouse. The screenshots are kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import io
+from skimage.color import rgb2lab
+from workshop import Workshop
+
+pytestmark = pytest.mark.timeout(1800)
+
+LANGUAGES = {"trixie": "en", "forky": "de"}
+CANVAS = (slice(180, 660), slice(240, 980))  # rows and columns of the screen that the photograph covers
+GRAY, SAME = 2.0, 0.001  # chroma that a gray screen may have; share of pixels by which equal canvases may differ
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a person saw: the canvas and the window's title after each step."""
+
+    folder: Path
+    titles: dict[str, str]
+
+    def canvas(self, step: str) -> np.ndarray:
+        """sRGB colours (H, W, 3) 0..255 of the photograph on the screen."""
+        (file,) = self.folder.glob(f"??-{step}.png")
+        return io.imread(file)[..., :3][CANVAS]
+
+    def chroma(self, step: str) -> np.ndarray:
+        lab = rgb2lab(self.canvas(step))
+        return np.hypot(lab[..., 1], lab[..., 2])
+
+    def differs(self, step: str, other: str) -> float:
+        """The share of the canvas that looks different after these two steps."""
+        return float(np.any(self.canvas(step) != self.canvas(other), axis=-1).mean())
+
+
+@pytest.fixture(scope="session")
+def visit(workshop: Workshop, output_folder: Path) -> Visit:
+    """One person's first quarter of an hour with the plug-in, in English or German."""
+    suite = workshop.host.suite
+    shots = workshop.folder / "screenshots"
+    shots.mkdir()
+    words = ["python3", workshop.folder / "window.py", workshop.plug_in, workshop.folder / "chelsea.png", shots]
+    language = {"LANGUAGE": LANGUAGES[suite]}
+    status = workshop.run([str(word) for word in words], "window.log", language)
+    kept = output_folder / f"gimp-{suite}-window"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(shots, kept)
+    assert status == 0, (workshop.folder / "window.log").read_text(errors="replace")
+    return Visit(kept, json.loads((kept / "titles.json").read_text()))
+
+
+def test_colours_come_through_menu_and_dialog(visit: Visit) -> None:
+    assert np.median(visit.chroma("gray")) < GRAY
+    assert np.median(visit.chroma("coloured")) > GRAY
+    assert "Grayscale" in visit.titles["gray"]
+    assert "RGB" in visit.titles["coloured"]
+
+
+def test_one_undo_takes_back_colours_and_conversion(visit: Visit) -> None:
+    assert visit.differs("undone", "gray") < SAME
+    assert "Grayscale" in visit.titles["undone"]
+    assert visit.differs("redone", "coloured") < SAME
+
+
+def test_a_painted_hint_changes_the_colours(visit: Visit) -> None:
+    assert visit.differs("hinted", "coloured") > 0.1
+
+
+def test_update_is_one_undo_step(visit: Visit) -> None:
+    assert visit.differs("updated", "painted-again") > 0.1
+    assert visit.differs("update-undone", "painted-again") < SAME
