@@ -1,0 +1,108 @@
+"""What the product is measured beside: the network alone, a copy of the same bytes, the bytes through a bare socket."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import zmq
+from colorize_daemon import lift, weights
+from colorize_daemon.engine import Colorizer
+from colorize_daemon.frame import Frame
+from colorize_daemon.networks.chroma import CHROMA_STRIDE, STRIDE
+
+REPEATS = 5
+PATIENCE_MS = 60_000
+
+
+class BareNetwork:
+    """The default weights on a plane of noise of the network's own size: torch and nothing else."""
+
+    def __init__(self, device: str = "auto") -> None:
+        record = next(record for record in weights.available() if record.default)
+        self.record, self._colorizer = record, Colorizer.load(record, device)
+        self.device = str(self._colorizer.device)
+
+    def seconds(self, height: int, width: int) -> dict[str, list[float]]:
+        """Of encode, decode and both together, for a photograph of this size; the first pass is not counted."""
+        both = [self._pass(height, width) for _ in range(REPEATS + 1)][1:]
+        encode, decode = ([times[i] for times in both] for i in (0, 1))
+        return {"encode": encode, "decode": decode, "forward": [sum(times) for times in both]}
+
+    @torch.inference_mode()
+    def _pass(self, height: int, width: int) -> tuple[float, float]:
+        network, device = self._colorizer.network, self._colorizer.device
+        rows, columns = Frame.fit(height, width, self.record.side, STRIDE).padded
+        lightness = torch.rand(1, 1, rows, columns, device=device) * 100
+        hints = torch.zeros(1, 3, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, device=device)
+        start = self._now()
+        embedding = network.encode(lightness)
+        encoded = self._now()
+        network.decode(embedding, hints)
+        return encoded - start, self._now() - encoded
+
+    def _now(self) -> float:
+        if self._colorizer.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.monotonic()
+
+
+def copy_seconds(count: int) -> list[float]:
+    """Of copying so many bytes from one place in memory to another that is already there."""
+    source, target = np.ones(count, np.uint8), np.zeros(count, np.uint8)
+    return _repeated(lambda: np.copyto(target, source))
+
+
+def socket_seconds(folder: Path, up: int, down: int, bytes_per_pixel: int) -> list[float]:
+    """Of sending `up` bytes through a bare ipc DEALER to another process, and having `down` bytes back.
+
+    They come back in messages of the size of the service's bands.
+    """
+    with _peer(folder / "plain.sock", lift.BAND_PIXELS * bytes_per_pixel) as dealer:
+        content = bytes(up)
+        _round_trip(dealer, b"", 1)  # the connection is there
+        return _repeated(lambda: _round_trip(dealer, content, down))
+
+
+def _round_trip(dealer: zmq.Socket, content: bytes, down: int) -> None:
+    dealer.send_multipart([str(down).encode(), content], copy=False)
+    while down > 0:
+        if not dealer.poll(PATIENCE_MS):
+            raise TimeoutError("the bare socket's other end does not answer")
+        down -= len(dealer.recv())
+
+
+@contextmanager
+def _peer(path: Path, piece: int) -> Iterator[zmq.Socket]:
+    endpoint = f"ipc://{path}"
+    command = [sys.executable, str(Path(__file__).with_name("plain_peer.py")), endpoint, str(piece)]
+    process = subprocess.Popen(command)
+    try:
+        with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+            dealer.linger = 0
+            dealer.connect(endpoint)
+            yield dealer
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _repeated(action: Callable[[], None]) -> list[float]:
+    times = []
+    for _ in range(REPEATS):
+        start = time.monotonic()
+        action()
+        times.append(time.monotonic() - start)
+    return times
+
+
+def merged(measurements: list[dict[str, list[float]]]) -> dict[str, float]:
+    """The median of each of several measurements taken before and after something else."""
+    return {name: median(seconds for each in measurements for seconds in each[name]) for name in measurements[0]}

@@ -1,0 +1,78 @@
+"""The benchmark runs and says everything it is meant to say; how long anything took is no test's business."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "gimp")]
+
+import scans  # noqa: E402
+from host import Host, HostError  # noqa: E402
+from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
+
+SUITE = "trixie"
+STEPS = ("read the gray plane", "hash", UP, "encode", "predict", "lift", DOWN, "write bands", "finish with undo step")
+PLUG_IN = [("read", 0, 2), (WAITING, 2, 20), ("write", 10, 12), ("write", 13, 14)]
+SERVICE = [("encode", 4, 6), ("predict", 6, 9), ("hints", 7, 8), ("lift", 9, 11), ("lift", 15, 18), ("lift", 30, 31)]
+
+
+def test_every_moment_belongs_to_one_step() -> None:
+    divided = divide(("other", 0, 22), PLUG_IN, SERVICE, "predict")
+    wanted = {"read": 2, UP: 2, "encode": 2, "predict": 2, "hints": 1, "lift": 4, "write": 3, DOWN: 4, "other": 2}
+    assert divided == wanted
+    assert sum(divided.values()) == 22
+
+
+def test_own_time_counts_also_while_the_plug_in_writes() -> None:
+    assert own_seconds(("other", 0, 22), SERVICE) == {"encode": 2, "predict": 2, "hints": 1, "lift": 5}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_scans_have_size_depth_and_grain(deep: bool) -> None:
+    plane = scans.scan(0.24, deep=deep)
+    assert plane.shape == (400, 600)
+    assert plane.dtype.itemsize == 1 + deep
+    peak = 65535 if deep else 255
+    assert 0.1 < plane.std() / peak < 0.4
+    assert (abs(plane[:, 1:].astype(float) - plane[:, :-1]).mean() / peak) > 0.003
+
+
+@pytest.mark.timeout(1800)  # the first use of a suite makes its GIMP
+def test_quick_run_prints_every_row(tmp_path: Path) -> None:
+    try:
+        Host(SUITE).ensure()
+    except HostError as error:
+        pytest.skip(str(error))
+    file = tmp_path / "numbers.json"
+    words = [HERE / "run", "--quick", "--megapixels", "1", "--suite", SUITE, "--json", file]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    for words in ("1 megapixels", "network alone", "plain copy", "bare ipc socket", "load average", "folder: "):
+        assert words in done.stdout
+    numbers = json.loads(file.read_text())
+    _check_case(numbers["cases"][0])
+    for row in numbers["speed"]:
+        assert re.search(rf"^{re.escape(row['what'])} +[<>]= {row['reach']:g} ", done.stdout, re.MULTILINE), row
+        too_large = re.search("24 MP|100 MP|of which", row["what"])
+        assert (row["measured"] is None) == bool(too_large), row
+
+
+def _check_case(case: dict) -> None:
+    """Every step was seen, and the steps together are the whole."""
+    for step in STEPS:
+        assert case["steps"]["first"][step] > 0, step
+    again = case["steps"]["again"]
+    assert again["hints"] > 0
+    assert again["read the hint tiles"] > 0
+    assert "encode" not in again
+    for kind in ("first", "again"):
+        assert sum(case["steps"][kind].values()) == pytest.approx(case["total"][kind])
+        assert case["procedure"][kind] > 0

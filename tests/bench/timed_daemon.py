@@ -1,0 +1,102 @@
+"""The service as it is, with a clock at its steps: python timed_daemon.py EVENTS_FILE [ARGUMENTS OF THE SERVICE...]
+
+After each reply that ends a request, one line of JSON is added to EVENTS_FILE: the moment, the spans of the service's
+steps and of the messages that came, and the process's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from colorize_client import protocol
+from colorize_daemon import jobs, models, service, studio
+from timeline import Recorder
+
+HERE = Path("/proc/self")
+
+
+def memory(process: Path = HERE) -> dict[str, int]:
+    """Bytes of a process in RAM: now, and at most since it started or since the peak was reset."""
+    names = {"VmRSS": "rss", "VmHWM": "peak"}
+    pairs = (line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    return {names[key]: 1024 * int(value.split()[0]) for key, value in pairs if key in names}
+
+
+def instrument(recorder: Recorder, events: Path) -> None:
+    """Puts clocks around the steps of the service, and of its engine once that is needed: its import takes seconds."""
+    models.ModelShelf.find = recorder.timed("find the model", models.ModelShelf.find)
+    studio.picture_key = recorder.timed("check the upload", studio.picture_key)
+    get = models.ModelShelf.get
+
+    def get_timed(shelf: models.ModelShelf, record: models.Record) -> models.Colorizer:
+        models.ModelShelf.get = get
+        _instrument_engine(recorder)
+        return get(shelf, record)
+
+    models.ModelShelf.get = get_timed
+    _time_messages(recorder)
+    _write_events(recorder, events)
+
+
+def _instrument_engine(recorder: Recorder) -> None:
+    from colorize_daemon import engine
+
+    colorizer = engine.Colorizer
+    colorizer.set_image = recorder.timed("encode", colorizer.set_image)
+    colorizer.predict = recorder.timed("predict", colorizer.predict)
+    colorizer.render = _timed_bands(recorder, colorizer.render)
+    for step in ("rasterize", "spread_residual"):
+        setattr(engine, step, recorder.timed("hints", getattr(engine, step)))
+
+
+def _timed_bands(recorder: Recorder, render: Callable) -> Callable:
+    def bands(*arguments: object, **options: object) -> Iterator[tuple[int, np.ndarray]]:
+        coming = render(*arguments, **options)
+        while True:
+            with recorder.span("lift"):
+                band = next(coming, None)
+            if band is None:
+                return
+            yield band
+
+    return bands
+
+
+def _time_messages(recorder: Recorder) -> None:
+    """A span "message TYPE" for each request, from its arrival until it is decoded."""
+    decode = protocol.decode_request
+
+    def decoded(frames: list[memoryview]) -> protocol.Request:
+        came = time.monotonic()
+        request = decode(frames)
+        recorder.add(f"message {request.type}", came, time.monotonic())
+        return request
+
+    protocol.decode_request = decoded
+
+
+def _write_events(recorder: Recorder, events: Path) -> None:
+    put = jobs.Mailbox.put
+
+    def putting(mailbox: jobs.Mailbox, letter: jobs.Letter) -> None:
+        put(mailbox, letter)
+        if letter.final:
+            event = {"moment": time.monotonic(), "spans": recorder.take(), "memory": memory()}
+            with events.open("a") as file:
+                file.write(json.dumps(event) + "\n")
+
+    jobs.Mailbox.put = putting
+
+
+def main() -> int:
+    instrument(Recorder(), Path(sys.argv[1]))
+    return service.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
