@@ -72,7 +72,7 @@ def _colorize(plug_in: Colorize) -> Gimp.ImageProcedure:
             "Lays colours over the selected layer, whose pixels stay as they are. Colours painted on the hint layer"
             " are obeyed and spread over what they lie on. Run again, it updates the layer that it made."
         ),
-        COLORIZE,
+        None,
     )
     _add_settings(procedure)
     _returns_layer(procedure)
@@ -110,7 +110,7 @@ def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
             "Finds the hint layer and the colour layer of the photograph by itself and brings the colours up to date,"
             " with the settings of the last time. Made for a keyboard shortcut."
         ),
-        WITH_HINTS,
+        None,
     )
     _returns_layer(procedure)
     return procedure
@@ -122,7 +122,7 @@ def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
     procedure.set_documentation(
         _("Add a transparent layer to paint colour hints on"),
         _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray."),
-        NEW_HINTS,
+        None,
     )
     _returns_layer(procedure)
     return procedure
@@ -135,7 +135,7 @@ def _service(plug_in: Colorize) -> Gimp.ImageProcedure:
     procedure.set_documentation(
         _("Look after the colour service"),
         _("State, device, memory, models and log of the service that makes the colours; restarts it on request."),
-        SERVICE,
+        None,
     )
     procedure.add_string_return_value("report", "Report", "What the service says about itself", "", READWRITE)
     return procedure

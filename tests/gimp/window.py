@@ -22,7 +22,7 @@ PATIENCE = 90.0  # seconds until a window must be there, or a command of the plu
 MODELS_LISTED = 3.0  # seconds in which the service has answered a dialog
 PLUG_IN = "plug-ins/colorize/colorize.py"
 RED = "#c83c1e"
-ASIDE = (1150, 60)  # where the pointer hides nothing
+ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
 SET_UP = f"Gimp.context_set_foreground(Gegl.Color.new('{RED}')); Gimp.context_set_brush_size(20.0)"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -52,7 +53,12 @@ class Service:
             self._process.wait()
 
     def _serve(self) -> None:
-        duties = {"launch": self._launch, "kill-when-working": self._kill, "watch-plug-in": self._watch_plug_in}
+        duties = {
+            "launch": self._launch,
+            "kill-when-working": self._kill,
+            "kill-plug-in-when-working": self._kill_plug_in,
+            "watch-plug-in": self._watch_plug_in,
+        }
         while not self._ended.wait(POLL):
             for name, duty in duties.items():
                 if (self.requests / name).exists():
@@ -67,22 +73,43 @@ class Service:
         request.unlink()
 
     def _kill(self, request: Path) -> None:
-        """SIGKILL, as soon as a picture is being worked on."""
+        """SIGKILL for the service, as soon as it works on a picture."""
+        if self._is_working():
+            self._process.kill()
+            self._process.wait()
+            request.unlink()
+
+    def _kill_plug_in(self, request: Path) -> None:
+        """SIGKILL for the plug-in, as soon as the service works on its picture."""
+        if self._is_working():
+            for process in self._plug_ins():
+                os.kill(int(process.name), signal.SIGKILL)
+            request.unlink()
+
+    def _is_working(self) -> bool:
         with suppress(ColorizeError), Client(f"ipc://{self.state}/service.sock") as service:
-            if service.status()["state"] != "working":
-                return
-        self._process.kill()
-        self._process.wait()
-        request.unlink()
+            return service.status()["state"] == "working"
+        return False
 
     def _watch_plug_in(self, _request: Path) -> None:
         """Notes the peak memory, in bytes, of the plug-in's process while there is one."""
-        for process in Path("/proc").glob("[0-9]*"):
+        for process in self._plug_ins():
             with suppress(OSError):
-                if b"plug-ins/colorize/colorize.py" in (process / "cmdline").read_bytes():
-                    status = (process / "status").read_text()
-                    peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "VmHWM: 0 kB")
-                    self.plug_in_peak = max(self.plug_in_peak, 1024 * int(peak.split()[1]))
+                lines = (process / "status").read_text().splitlines()
+                peak = next((line for line in lines if line.startswith("VmHWM")), "VmHWM: 0 kB")
+                self.plug_in_peak = max(self.plug_in_peak, 1024 * int(peak.split()[1]))
+
+    def _plug_ins(self) -> list[Path]:
+        """The folders in /proc of this suite's running plug-ins; a host's processes are seen from outside."""
+        program = os.fsencode(self.requests.parent / "profile/plug-ins/colorize/colorize.py")
+        return [process for process in Path("/proc").glob("[0-9]*") if program in _command_line(process)]
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 @dataclass
