@@ -27,8 +27,9 @@ get_uv() {
   uv=$(find_uv "$prefix") || status=$?
   case $status in
     0) ;;
-    127) die "to fetch the installer uv, Python's venv module is needed. Type: sudo apt-get install python3 python3-venv
-Then run install.sh again." ;;
+    127) die "the installer uv cannot be fetched without these Debian packages. Type:
+  sudo apt-get install $(packages_for_uv | paste -sd ' ')
+then run install.sh again." ;;
     *) die "could not download the installer uv (see above). Is this machine online? Run install.sh again when it is." ;;
   esac
   # Somebody's own cache serves and stays; without one, ours goes with the rest at --uninstall.

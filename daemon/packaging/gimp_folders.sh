@@ -49,7 +49,8 @@ snap_series() {
 # A new GIMP takes over the settings of the one before only while its profile folder does not exist: let it make its own.
 make_native_profile() { # FOLDER
   if [ -d "$1" ]; then return; fi
-  timeout 120 gimp-console --no-interface --no-data --no-fonts --quit > /dev/null 2>&1 9>&- || true
+  say "GIMP ${1##*/} has not run yet: it makes its folder $(shown "$1") now"
+  timeout 180 gimp-console --no-interface --no-data --no-fonts --quit > /dev/null 2>&1 9>&- || true
   make_folder "$1"
 }
 

@@ -43,9 +43,17 @@ service_obstacle() {
 # A path as one word of a unit's ExecStart.
 unit_word() { printf '"%s"' "$(printf '%s' "$1" | sed -e 's/[\\"]/\\&/g' -e 's/%/%%/g' -e 's/\$/$$/g')"; }
 
+# systemd loses a listening socket at the next daemon-reload when its path has letters that it escapes (seen in 252).
+# In such a home the service runs from login on and opens its socket by itself.
+starts_on_demand() (
+  LC_ALL=C
+  ! [[ $state_dir == *[!\ -~]* || $state_dir == *[\'\"\\]* ]]
+)
+
 service_text() {
   local line
   while IFS= read -r line; do
+    if [[ $line == *=gimp-colorize.socket ]] && ! starts_on_demand; then continue; fi
     printf '%s\n' "${line//@DAEMON@/$(unit_word "$prefix/current/bin/gimp-colorize-daemon")}"
   done < "$source_dir/daemon/systemd/gimp-colorize.service"
 }
@@ -59,7 +67,9 @@ write_units() { # status 10: something changed
   local changed=0
   make_folder "$unit_dir"
   service_text | put_file "$unit" || changed=$?
-  put_file "$socket_unit" < "$source_dir/daemon/systemd/gimp-colorize.socket" || changed=$?
+  if starts_on_demand; then
+    put_file "$socket_unit" < "$source_dir/daemon/systemd/gimp-colorize.socket" || changed=$?
+  fi
   if namespaces_are_allowed; then
     if [ -e "$drop_in" ]; then rm -- "$drop_in"; changed=10; fi
   else
@@ -70,10 +80,27 @@ write_units() { # status 10: something changed
   return "$changed"
 }
 
+started_unit() { if starts_on_demand; then echo gimp-colorize.socket; else echo gimp-colorize.service; fi; }
+
+start_service() {
+  local started
+  started=$(started_unit)
+  systemctl --user reset-failed gimp-colorize.service 2> /dev/null || true
+  systemctl --user --quiet is-enabled "$started" > /dev/null || systemctl --user --quiet enable "$started"
+  systemctl --user start "$started" || die "systemd could not start $started. It says why: systemctl --user status $started"
+  if starts_on_demand; then
+    say "Service: gimp-colorize.socket listens at $(shown "$state_dir/service.sock") and starts the program on demand"
+  else
+    say "Service: gimp-colorize.service runs, now and from every login on"
+  fi
+}
+
 install_service() {
   local obstacle changed=0
+  make_folder "$state_dir"
+  chmod 700 "$state_dir"
   if obstacle=$(service_obstacle); then
-    if [ -e "$unit" ] && [ "$service" = no ]; then remove_service; fi
+    if [ "$service" = no ]; then remove_service; fi
     say "Service: none installed ($obstacle). The plug-in and gimp-colorize start the program when they need it."
     if [ "$environment_changed" = yes ]; then stop_daemon; fi
     return
@@ -82,13 +109,10 @@ install_service() {
   if [ "$changed" -ne 0 ] && [ "$changed" -ne 10 ]; then die "could not write the units into $(shown "$unit_dir")"; fi
   if [ "$changed" -eq 10 ] || [ "$environment_changed" = yes ]; then
     systemctl --user daemon-reload
-    systemctl --user stop gimp-colorize.service
-    stop_daemon
+    systemctl --user stop gimp-colorize.socket gimp-colorize.service 2> /dev/null || true
+    stop_daemon  # one that a client started holds the place
   fi
-  systemctl --user reset-failed gimp-colorize.service gimp-colorize.socket 2> /dev/null || true
-  systemctl --user --quiet enable gimp-colorize.socket
-  systemctl --user start gimp-colorize.socket || die "systemd could not open the service's socket: systemctl --user status gimp-colorize.socket"
-  say "Service: gimp-colorize.socket listens at $(shown "$state_dir/service.sock") and starts the program on demand"
+  start_service
 }
 
 check_service() {
@@ -97,12 +121,13 @@ check_service() {
     say "Service: none ($obstacle)"
     return 0
   fi
-  if ! cmp -s -- "$unit" <(service_text) || ! cmp -s -- "$socket_unit" "$source_dir/daemon/systemd/gimp-colorize.socket"; then
+  if ! cmp -s -- "$unit" <(service_text) ||
+    { starts_on_demand && ! cmp -s -- "$socket_unit" "$source_dir/daemon/systemd/gimp-colorize.socket"; }; then
     say "missing or out of date: the service's units in $(shown "$unit_dir")"
     return 1
   fi
-  if ! systemctl --user --quiet is-active gimp-colorize.socket; then
-    say "not running: gimp-colorize.socket (systemctl --user status gimp-colorize.socket tells more)"
+  if ! systemctl --user --quiet is-active "$(started_unit)"; then
+    say "not running: $(started_unit) (systemctl --user status $(started_unit) tells more)"
     return 1
   fi
 }
@@ -112,8 +137,9 @@ remove_service() {
   if has_user_session; then
     systemctl --user --quiet disable --now gimp-colorize.socket gimp-colorize.service 2> /dev/null || true
   fi
-  rm -f -- "$unit" "$socket_unit" "$drop_in" "$unit_dir/sockets.target.wants/gimp-colorize.socket"
-  rmdir -- "$unit.d" "$unit_dir/sockets.target.wants" 2> /dev/null || true
+  rm -f -- "$unit" "$socket_unit" "$drop_in" "$unit_dir/sockets.target.wants/gimp-colorize.socket" \
+    "$unit_dir/default.target.wants/gimp-colorize.service"
+  rmdir -- "$unit.d" "$unit_dir"/{sockets,default}.target.wants 2> /dev/null || true
   if has_user_session; then systemctl --user daemon-reload; fi
 }
 

@@ -55,24 +55,37 @@ fetch_uv() { # FOLDER
   return "$status"
 }
 
+has_pip_or_venv() { python3 -m pip --version > /dev/null 2>&1 || python3 -c 'import ensurepip, venv' 2> /dev/null; }
+has_certificates() { [ -n "${SSL_CERT_FILE:-}" ] || [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -d /etc/pki/tls ]; }
+
+# The Debian packages without which uv cannot be fetched; python3-venv can be done without (pip_from_debian_package).
+packages_for_uv() {
+  python_is_usable || echo python3
+  has_pip_or_venv || echo python3-venv
+  has_certificates || echo ca-certificates
+}
+
+install_packages_for_uv() {
+  local missing
+  mapfile -t missing < <(packages_for_uv)
+  if [ ${#missing[@]} -eq 0 ] || [ "$(id -u)" -ne 0 ] || ! command -v apt-get > /dev/null; then return; fi
+  echo "Installing Debian packages: ${missing[*]}" >&2
+  apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+}
+
 # Prints the path of a usable uv: the one on PATH, the one fetched earlier into FOLDER, or one fetched now.
-# Status 127: this machine has no means to fetch it; other: the download failed.
+# Status 127: this machine lacks packages_for_uv; other: the download failed.
 find_uv() { # FOLDER
-  local candidate status=0
+  local candidate
   for candidate in "$(command -v uv || true)" "$1/uv/bin/uv"; do
     if [ -n "$candidate" ] && uv_is_usable "$candidate"; then
       printf '%s\n' "$candidate"
       return 0
     fi
   done
-  python_is_usable || return 127
-  fetch_uv "$1" || status=$?
-  if [ "$status" -eq 127 ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    echo "Debian package python3-venv is missing: installing it" >&2
-    apt-get update -qq >&2 && apt-get install -y -qq --no-install-recommends python3-venv ca-certificates >&2 || return 127
-    status=0
-    fetch_uv "$1" || status=$?
-  fi
-  [ "$status" -eq 0 ] || return "$status"
+  install_packages_for_uv || return 127
+  if ! python_is_usable || ! has_certificates; then return 127; fi
+  fetch_uv "$1" || return
   printf '%s\n' "$1/uv/bin/uv"
 }

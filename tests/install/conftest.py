@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from session import Session, booted, copy_checkout, share_cache
+from session import Machine, booted, copy_checkout
 
 NEEDED = ("nsenter", "unshare", "setpriv", "useradd", "loginctl", "uv")
 
@@ -29,8 +29,8 @@ def beside_cache(uv_cache: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def session(beside_cache: Path, uv_cache: Path) -> Iterator[Session]:
-    """An ordinary user's session under a real systemd."""
+def machine(beside_cache: Path, uv_cache: Path) -> Iterator[Machine]:
+    """A machine with a real systemd, this checkout in /shared/source and no user yet."""
     if os.getuid() != 0:
         pytest.skip("only root can boot a systemd of its own")
     for program in NEEDED:
@@ -39,6 +39,5 @@ def session(beside_cache: Path, uv_cache: Path) -> Iterator[Session]:
     shared = beside_cache / "shared"
     shared.mkdir()
     copy_checkout(shared / "source")
-    share_cache(uv_cache, shared / "cache")
-    with booted(shared) as session:
-        yield session
+    with booted(shared, uv_cache) as machine:
+        yield machine

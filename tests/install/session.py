@@ -1,20 +1,17 @@
-"""An ordinary user of a machine with a real systemd: where install.sh is run for real."""
+"""A machine with a real systemd and its users: where install.sh is run for real."""
 
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).parent / "systemd-host"
-USER, UID = "kaethe", 4711
-HOME = "Käthe's photos 100%"
 BOOT_SECONDS = 60.0
 # How this machine reaches the package sources is the machine's affair and holds for the user as well.
 MACHINE_SETTINGS = re.compile(
@@ -40,56 +37,50 @@ def copy_checkout(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
-def share_cache(cache: Path, target: Path) -> None:
-    """uv's cache once more for the user: the unpacked packages as hard links, the small files around them copied."""
+def share_cache(cache: Path, target: Path, uid: int) -> None:
+    """uv's cache once more for a user: the unpacked packages as hard links, the small files around them copied."""
     target.mkdir()
     for part in cache.iterdir():
         linked = part.name.startswith("archive-")
         subprocess.run(["cp", "--archive", *(["--link"] if linked else []), part, target], check=True)
         if not linked:
-            subprocess.run(["chown", "--recursive", f"{UID}:{UID}", target / part.name], check=True)
+            subprocess.run(["chown", "--recursive", f"{uid}:{uid}", target / part.name], check=True)
     for folder, _, _ in os.walk(target):  # the linked files stay root's: the user reads them, and can change none
-        os.chown(folder, UID, UID)
+        os.chown(folder, uid, uid)
 
 
 @dataclass
 class Session:
-    """The user's session inside the booted machine.
+    """A user inside the booted machine.
 
     Attributes:
-        outside: the shared folder as this process sees it; inside it is /shared.
-        pid: process number of the booted systemd.
+        machine: the machine.
+        user, uid: who it is.
+        home: the home folder as this process sees it; inside, the machine's shared folder is /shared.
     """
 
-    outside: Path
-    pid: int
-    settings: dict[str, str] = field(default_factory=machine_settings)
-
-    @property
-    def home(self) -> Path:
-        return self.outside / HOME
+    machine: "Machine"
+    user: str
+    uid: int
+    home: Path
 
     def inside(self, path: Path) -> str:
-        return str(Path("/shared") / path.relative_to(self.outside))
-
-    def as_root(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._enter(words), capture_output=True, text=True, check=True)
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "HOME": f"/shared/{HOME}",
-            "USER": USER,
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LC_ALL": "C.UTF-8",
-            "UV_CACHE_DIR": "/shared/cache",
-            "UV_LINK_MODE": "symlink",  # the kernel lets nobody make hard links to what belongs to another user
-            **self.settings,
-        }
+        """The path of something in the shared folder, as the user knows it."""
+        return str(Path("/shared") / path.relative_to(self.machine.shared))
 
     def command(self, words: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
-        settings = {**self.environment(), **(environment or {})}
-        login = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--init-groups", "env", "-i", "-C", "/shared"]
-        return self._enter([*login, *(f"{name}={value}" for name, value in settings.items()), *words])
+        settings = {
+            "HOME": self.inside(self.home),
+            "USER": self.user,
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "UV_CACHE_DIR": f"/shared/cache-{self.user}",
+            **({"UV_LINK_MODE": "symlink"} if self.uid else {}),  # nobody may make hard links to another user's files
+            **machine_settings(),
+            **(environment or {}),
+        }
+        login = ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--init-groups", "env", "-i", "-C", "/shared"]
+        return self.machine.command([*login, *(f"{name}={value}" for name, value in settings.items()), *words])
 
     def run(
         self, *words: str, check: bool = True, environment: Mapping[str, str] | None = None
@@ -103,44 +94,77 @@ class Session:
 
     def systemctl(self, *words: str) -> str:
         # systemctl finds the user's manager by XDG_RUNTIME_DIR alone; install.sh has to find it without
-        return self.run(
-            "systemctl", "--user", *words, environment={"XDG_RUNTIME_DIR": f"/run/user/{UID}"}
-        ).stdout.strip()
+        runtime = {"XDG_RUNTIME_DIR": f"/run/user/{self.uid}"}
+        return self.run("systemctl", "--user", *words, environment=runtime).stdout.strip()
 
     def service(self, name: str) -> str:
         """A property of the user's service, as systemctl shows it."""
         return self.systemctl("show", "--value", f"--property={name}", "gimp-colorize.service")
 
-    def _enter(self, words: Sequence[str]) -> list[str]:
+
+@dataclass
+class Machine:
+    """The booted machine.
+
+    Attributes:
+        shared: the shared folder as this process sees it.
+        cache: the uv cache that every user gets once more.
+        pid: process number of the booted systemd.
+    """
+
+    shared: Path
+    cache: Path
+    pid: int
+
+    def command(self, words: Sequence[str]) -> list[str]:
         return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--", *words]
+
+    def run(self, *words: str) -> str:
+        """Runs a command as root and returns what it printed; a failure fails the test."""
+        done = subprocess.run(self.command(words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, f"{words}: status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def is_up(self) -> bool:
+        asked = subprocess.run(self.command(["systemctl", "is-system-running"]), capture_output=True, text=True)
+        return asked.stdout.strip() in ("running", "degraded")
+
+    def add_user(self, user: str, uid: int, home: str) -> Session:
+        """A new ordinary user with an empty home and a running session."""
+        session = Session(self, user, uid, self.shared / home)
+        session.home.mkdir()
+        share_cache(self.cache, self.shared / f"cache-{user}", uid)
+        self.run("useradd", f"--uid={uid}", "--home-dir", f"/shared/{home}", "--shell=/bin/bash", user)
+        self.run("chown", user, f"/shared/{home}")
+        self.run("loginctl", "enable-linger", user)
+        bus = Path(f"/proc/{self.pid}/root/run/user/{uid}/bus")
+        wait_until(bus.exists, f"{user} has no session")
+        return session
+
+    def root(self, home: str) -> Session:
+        """root with an empty home, and without a session of its own."""
+        session = Session(self, "root", 0, self.shared / home)
+        session.home.mkdir()
+        share_cache(self.cache, self.shared / "cache-root", 0)
+        return session
 
 
 @contextmanager
-def booted(outside: Path) -> Iterator[Session]:
-    """Boots the machine and makes the user; all ends with the block."""
-    number = outside / "pid"
-    host = subprocess.Popen([BOOT, outside, number])
+def booted(shared: Path, cache: Path) -> Iterator[Machine]:
+    """Boots a machine; it ends with the block."""
+    number = shared / "pid"
+    host = subprocess.Popen([BOOT, shared, number])
     try:
         wait_until(lambda: number.exists() and number.read_text().strip(), "systemd does not start")
-        session = Session(outside, int(number.read_text()))
-        wait_until(lambda: _is_up(session), "systemd does not come up")
-        session.home.mkdir()
-        session.as_root("useradd", f"--uid={UID}", "--home-dir", f"/shared/{HOME}", "--shell=/bin/bash", USER)
-        session.as_root("chown", "-R", USER, f"/shared/{HOME}", "/shared/source")
-        session.as_root("loginctl", "enable-linger", USER)
-        wait_until(lambda: (Path(f"/proc/{session.pid}/root/run/user/{UID}/bus")).exists(), "the user has no session")
-        yield session
+        machine = Machine(shared, cache, int(number.read_text()))
+        wait_until(machine.is_up, "systemd does not come up")
+        yield machine
     finally:
-        host.send_signal(signal.SIGTERM)
-        host.wait(30)
+        host.terminate()
+        host.wait(60)
 
 
-def _is_up(session: Session) -> bool:
-    asked = subprocess.run(session._enter(["systemctl", "is-system-running"]), capture_output=True, text=True)
-    return asked.stdout.strip() in ("running", "degraded")
-
-
-def wait_until(condition, complaint: str, seconds: float = BOOT_SECONDS) -> None:
+def wait_until(condition: Callable[[], object], complaint: str, seconds: float = BOOT_SECONDS) -> None:
     """Polls until the condition holds; fails with the complaint when it never does."""
     deadline = time.monotonic() + seconds
     while not condition():

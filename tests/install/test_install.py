@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
-from session import UID, Session, wait_until
+from session import Machine, Session, wait_until
 
 INSTALL = "/shared/source/install.sh"
 PREFIX = ".local/share/gimp-colorize"
@@ -50,6 +50,11 @@ def own_file(session: Session, name: str, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
+def session(machine: Machine) -> Session:
+    return machine.add_user("kaethe", 4711, "Kaethe - 100% photos")
+
+
+@pytest.fixture(scope="module")
 def before(session: Session) -> set[str]:
     """The home as the user had it: a few files of their own, a GIMP 3.0 that was used."""
     for name, text in OWN_FILES.items():
@@ -67,7 +72,7 @@ def test_first_run_says_what_it_downloads_and_colours_a_picture(session: Session
     words = installed.splitlines()
     assert next(i for i, line in enumerate(words) if line.startswith("Download: ")) < len(words) - 3
     picture = words[[i for i, line in enumerate(words) if line.startswith("Self-check: ")][0]].split("Look at it: ")[1]
-    assert chroma(session.outside / Path(picture).relative_to("/shared")) > 1
+    assert chroma(session.machine.shared / Path(picture).relative_to("/shared")) > 1
     assert session.run("sh", "-c", f'"$HOME/{COMMAND}" --help').stdout
 
 
@@ -91,12 +96,12 @@ def test_the_service_is_shut_in(session: Session, installed: str) -> None:
     """From the kernel's own account: other namespaces than the session's, no new privileges, a system call filter."""
     session.run(session.inside(session.home / COMMAND), "status", environment={})
     pid = session.service("MainPID")
-    process = Path(f"/proc/{session.pid}/root/proc/{pid}")
-    manager = Path(f"/proc/{session.pid}")
+    process = Path(f"/proc/{session.machine.pid}/root/proc/{pid}")
+    manager = Path(f"/proc/{session.machine.pid}")
     for namespace in ("net", "mnt", "user"):
         assert os.readlink(process / "ns" / namespace) != os.readlink(manager / "ns" / namespace), namespace
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
-    assert (status["NoNewPrivs"], status["Seccomp"], status["Uid"].split()[0]) == ("1", "2", str(UID))
+    assert (status["NoNewPrivs"], status["Seccomp"], status["Uid"].split()[0]) == ("1", "2", str(session.uid))
     mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
     options = {words[4].replace("\\040", " "): words[5].split(",") for words in mounts}
     assert "ro" in options["/shared" if "/shared" in options else "/"]
@@ -132,7 +137,7 @@ def test_a_stopped_service_starts_on_demand(session: Session, installed: str) ->
 
 
 def test_the_watchdog_restarts_a_service_that_hangs(session: Session, installed: str) -> None:
-    drop_in = f"/run/user/{UID}/systemd/user/gimp-colorize.service.d/soon.conf"
+    drop_in = f"/run/user/{session.uid}/systemd/user/gimp-colorize.service.d/soon.conf"
     session.run("sh", "-c", 'mkdir -p "$(dirname "$1")"; printf "[Service]\nWatchdogSec=2\n" > "$1"', "sh", drop_in)
     session.systemctl("daemon-reload")
     session.systemctl("restart", "gimp-colorize.service")
@@ -169,8 +174,8 @@ def test_a_broken_installation_is_found_and_repaired(session: Session, installed
 
 
 def damage(session: Session) -> None:
-    (library,) = (session.home / PREFIX / "current").glob("lib/python3*/site-packages/safetensors/__init__.py")
-    for path in (library, session.home / COMMAND, session.home / PLUG_IN / "daemon.json"):
+    (package,) = (session.home / PREFIX / "current").glob("lib/python3*/site-packages/safetensors")
+    for path in (package / "__init__.py", session.home / COMMAND, session.home / PLUG_IN / "daemon.json"):
         path.unlink()
     (session.home / ".config/systemd/user/gimp-colorize.service").write_text("[Service]\n")
 
@@ -190,5 +195,5 @@ def test_uninstall_leaves_nothing_of_ours_and_all_of_theirs(session: Session, in
     session.run(INSTALL, "--uninstall")
     assert names(session.home) == before
     assert {name: (session.home / name).read_text() for name in OWN_FILES} == OWN_FILES
-    assert session.systemctl("list-unit-files", "--no-legend", "gimp-colorize.*") == ""
-    assert "gimp-colorize-daemon" not in session.as_root("ps", "-eo", "args").stdout
+    assert session.service("LoadState") == "not-found"
+    assert "gimp-colorize-daemon" not in session.machine.run("ps", "-eww", "-o", "args")
