@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 from colorize_daemon.colour import srgb_to_lab
-from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterise
+from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterise, recolour_object
 
 SETTINGS = HintSettings()
 
@@ -41,3 +41,18 @@ def test_later_hints_lie_on_top_and_nothing_else_is_covered() -> None:
     assert planes[:, 1, 2].tolist() == [-30, 5, 0.5]
     assert (planes[2] > 0).sum() == 2
     assert np.abs(planes[:2]).sum() == 65
+
+
+def test_a_recoloured_thing_changes_alone(photograph) -> None:
+    ab = true_ab(photograph("coffee").rgb)
+    results = [recolour_object(ab, np.random.default_rng(seed), SETTINGS) for seed in range(40)]
+    found = [(changed - ab, cells) for changed, cells in results if len(cells)]
+    assert len(found) > 5
+    for change, cells in found:
+        mask = np.zeros(ab.shape[1:], bool)
+        mask[tuple(cells.T)] = True
+        assert SETTINGS.object_shares[0] <= mask.mean() <= SETTINGS.object_shares[1]
+        moved = np.linalg.norm(change, axis=0)
+        assert (moved[~mask] == 0).all()
+        assert np.allclose(moved[mask], moved[mask][0], atol=1e-3)
+        assert SETTINGS.least_change - 0.1 <= moved[mask][0] <= SETTINGS.most_change + 0.1

@@ -8,6 +8,7 @@ none for a quarter.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import label
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class HintSettings:
     same_colour: float = 14.0  # ab distance within which a stroke stays
     share_noisy: float = 0.3
     noise: float = 5.0  # ab deviation of a noisy hint's colour
+    least_change: float = 15.0  # ab distance by which a recoloured object moves
+    most_change: float = 60.0
+    object_shares: tuple[float, float] = (0.01, 0.5)  # of the picture, that an object to recolour covers
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,34 @@ def draw_hints(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings)
     return [draw_hint(ab, rng, settings) for _ in range(count)]
 
 
-def draw_hint(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings) -> Hint:
-    """One point or stroke somewhere in the picture."""
+def recolour_object(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Another truth: one thing in the picture has another colour, and nothing else has changed.
+
+    A person paints a hint because *this* should be different. In photographs as they are, a hint tells much about the
+    whole picture, and a network that saw no others lets one stroke tint everything.
+
+    Returns ab (2, h, w) and the thing's cells (N, 2), none where no thing of a fitting size was found.
+    """
     _, height, width = ab.shape
-    start = np.array([rng.integers(height), rng.integers(width)])
+    y, x = rng.integers(height), rng.integers(width)
+    alike = np.linalg.norm(ab - ab[:, y, x, None, None], axis=0) < settings.same_colour
+    parts, _ = label(alike)
+    thing = parts == parts[y, x]
+    smallest, largest = settings.object_shares
+    if not smallest <= thing.mean() <= largest:
+        return ab, np.empty((0, 2), int)
+    angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(settings.least_change, settings.most_change)
+    change = length * np.array([np.cos(angle), np.sin(angle)], np.float32)
+    return ab + thing * change[:, None, None], np.argwhere(thing)
+
+
+def draw_hint(
+    ab: np.ndarray, rng: np.random.Generator, settings: HintSettings, start: np.ndarray | None = None
+) -> Hint:
+    """One point or stroke, from the cell `start` or somewhere in the picture."""
+    _, height, width = ab.shape
+    if start is None:
+        start = np.array([rng.integers(height), rng.integers(width)])
     if rng.random() < settings.share_strokes:
         cells = _stroke_cells(ab, start, rng, settings)
     else:

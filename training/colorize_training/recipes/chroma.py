@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from colorize_training.data import PackedPhotographs, draw_crop
 from colorize_training.degradation import degrade
-from colorize_training.hint_simulation import HintSettings, draw_hints, rasterise
+from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterise, recolour_object
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber
 from colorize_training.recipes import register
 
@@ -37,7 +37,7 @@ class ChromaSettings:
     distribution_weight: float = 0.5
     regression_weight: float = 0.02  # of the Huber loss in ab units
     degraded_share: float = 0.4
-    recoloured_share: float = 0.15  # pictures with hints whose hues are all turned, so that hints win over habit
+    recoloured_share: float = 0.4  # pictures in which one thing gets another colour, and a hint that says so
 
 
 class Batch(NamedTuple):
@@ -91,20 +91,21 @@ class ChromaRecipe:
         lightness, ab = _truth(crops)
         ab = F.avg_pool2d(ab, CHROMA_STRIDE)
         ab = ab * torch.from_numpy(_saturations(len(ab), rng))
-        drawn = [draw_hints(plane, rng, self.hint_settings) for plane in ab.numpy()]
-        hints = torch.from_numpy(np.stack([rasterise(h, *ab.shape[2:]) for h in drawn]))
-        turn = torch.from_numpy(self._turns([len(h) for h in drawn], rng))
-        hints = torch.cat([torch.einsum("bij,bjhw->bihw", turn, hints[:, :2]), hints[:, 2:]], 1)
-        ab = torch.einsum("bij,bjhw->bihw", turn, ab)
+        truth, hints = zip(*(self._draw_hints(plane, rng) for plane in ab.numpy()), strict=True)
+        ab, hints = torch.from_numpy(np.stack(truth)), torch.from_numpy(np.stack(hints))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         return Batch(degrade(lightness, generator, self.settings.degraded_share), hints, ab)
 
-    def _turns(self, hint_counts: list[int], rng: np.random.Generator) -> np.ndarray:
-        """Rotations (B, 2, 2) of the ab plane: mostly none, any angle for a share of pictures with hints enough."""
-        chosen = (rng.random(len(hint_counts)) < self.settings.recoloured_share) & (np.array(hint_counts) >= 4)
-        angle = np.where(chosen, rng.uniform(-np.pi, np.pi, len(hint_counts)), 0)
-        cos, sin = np.cos(angle), np.sin(angle)
-        return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1).astype(np.float32)
+    def _draw_hints(self, ab: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The truth ab (2, h, w), perhaps with one thing recoloured, and hint planes (3, h, w) for it."""
+        settings, thing = self.hint_settings, np.empty((0, 2), int)
+        if rng.random() < self.settings.recoloured_share:
+            ab, thing = recolour_object(ab, rng, settings)
+        hints = draw_hints(ab, rng, settings)
+        if len(thing):
+            starts = thing[rng.integers(len(thing), size=rng.integers(1, 4))]
+            hints += [draw_hint(ab, rng, settings, start) for start in starts]
+        return ab, rasterise(hints, *ab.shape[1:])
 
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         output = network(batch.lightness, batch.hints)
