@@ -109,7 +109,7 @@ class Colorizer:
         """
         grid = _hint_grid(embedding, hints)
         check()
-        output = self.network.decode(type(embedding.features)(*embedding.features), self._hint_planes(embedding, grid))
+        output = self.network.decode(embedding.features, self._hint_planes(embedding, grid))
         ab = self.network.chroma(output, temperature)[0].float() * saturation
         height, width = embedding.lightness.shape
         ab = ab[:, :height, :width]

@@ -13,7 +13,7 @@ SHORTEST = 32
 
 @dataclass(frozen=True)
 class Frame:
-    """The network's picture: content of `height` and `width` (even), padded below and right to multiples of `stride`."""
+    """The network's picture: content of `height` and `width` (even), padded below and right to multiples of stride."""
 
     height: int
     width: int

@@ -88,7 +88,7 @@ def test_layouts_agree(colorizer: Colorizer, photograph) -> None:
     gray16 = photograph("chelsea").gray16
     rgb8, rgb16, ab16 = (colour(colorizer, gray16, layout) for layout in ("rgb8", "rgb16", "ab16"))
     assert (rgb8.dtype, rgb16.dtype, ab16.dtype) == (np.uint8, np.uint16, np.int16)
-    assert np.abs(rgb16 / 257 - rgb8).max() <= 0.51
+    assert np.abs(rgb16 / 257 - rgb8).max() <= 0.55  # the 8-bit encoder's table has steps of a twentieth
     assert np.abs(rgb2lab(rgb16 / 65535)[..., 1:] - ab16 / 256).max() < 0.05
 
 
