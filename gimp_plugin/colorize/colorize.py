@@ -196,7 +196,7 @@ def run_colorize(
     """Colours the selected layer with the settings of the dialog, of the caller, or of the last time."""
     photo = layers.photo_of(image, drawables)
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        found = job.hint_layer_for(image, photo) if config.get_property("find-hints") else None
+        found = job.hint_layer_for(image, photo, drawables[0]) if config.get_property("find-hints") else None
         config.set_property("hints", found)
     if run_mode == Gimp.RunMode.INTERACTIVE:
         import dialog
@@ -249,7 +249,7 @@ def run_with_hints(
 ) -> Gimp.ValueArray:
     """Colours again with what is painted now and the settings of the last result."""
     photo = layers.photo_of(image, drawables)
-    hints = job.hint_layer_for(image, photo)
+    hints = job.hint_layer_for(image, photo, drawables[0])
     if hints is None:
         raise Refusal(
             _(

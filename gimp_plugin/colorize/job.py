@@ -80,8 +80,10 @@ class _Progress:
             Gimp.progress_update(reached)
 
 
-def hint_layer_for(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
-    """The hint layer that the photograph's last result was made with, else the one that belongs to it."""
+def hint_layer_for(image: Gimp.Image, photo: Gimp.Layer, selected: Gimp.Drawable) -> Gimp.Layer | None:
+    """The selected hint layer, else that of the photograph's last result, else the one that belongs to it."""
+    if selected != photo and isinstance(selected, Gimp.Layer) and layers.is_hint_layer(image, selected):
+        return selected
     result = layers.find_result(image, photo)
     used = records.read_result(result).hints if result else records.NO_LAYER
     by_tattoo = {layer.get_tattoo(): layer for layer in layers.all_layers(image)}

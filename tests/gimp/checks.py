@@ -488,6 +488,17 @@ def check_selected_layer_stays_selected(bench: Workbench) -> Facts:
     assert image.get_selected_layers() == [hints]
 
 
+def check_selected_hint_layer_wins(bench: Workbench) -> Facts:
+    """Of two hint layers, the one that a person is painting on."""
+    image, photo = bench.photo(width=200, height=133)
+    first = bench.new_hints(image, photo)
+    plain = raw(bench.with_hints(image, first))
+    second = bench.new_hints(image, photo)
+    paint(image, second, RED, 50, 50, 40, 40)
+    assert raw(bench.with_hints(image, second)) != plain
+    assert raw(bench.with_hints(image, first)) == plain
+
+
 def check_photograph_scaled_since(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     layer = bench.colorize(image, photo)
