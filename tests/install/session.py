@@ -23,18 +23,22 @@ def machine_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if MACHINE_SETTINGS.match(name)}
 
 
-def copy_checkout(target: Path) -> None:
-    """What a clone of this checkout would hold, changes not yet committed included."""
+def checkout_files(*folders: str) -> list[str]:
+    """Names of the files that a clone of this checkout would hold, those not yet committed included."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders],
         cwd=ROOT,
         capture_output=True,
+        text=True,
         check=True,
     )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():  # a deletion may not be committed yet
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def copy_checkout(target: Path) -> None:
+    for name in checkout_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
 
 
 def share_cache(cache: Path, target: Path, uid: int) -> None:
@@ -155,7 +159,8 @@ def booted(shared: Path, cache: Path) -> Iterator[Machine]:
     number = shared / "pid"
     host = subprocess.Popen([BOOT, shared, number])
     try:
-        wait_until(lambda: number.exists() and number.read_text().strip(), "systemd does not start")
+        wait_until(lambda: number.exists() and number.read_text().strip() or host.poll(), "systemd does not start")
+        assert host.poll() is None, f"{BOOT} ended with status {host.poll()}: no systemd can be booted here"
         machine = Machine(shared, cache, int(number.read_text()))
         wait_until(machine.is_up, "systemd does not come up")
         yield machine

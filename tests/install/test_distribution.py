@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from session import ROOT
+from session import ROOT, checkout_files
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +18,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def package_files() -> set[str]:
-    """Every file of the packages that git knows, by its path in the wheel."""
-    listed = subprocess.run(
-        ["git", "ls-files", "gimp_plugin/colorize_client", "daemon", "training"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    paths = (Path(line).parts for line in listed.stdout.splitlines())
+    """Every file of the packages, by its path in the wheel."""
+    paths = (Path(name).parts for name in checkout_files("gimp_plugin/colorize_client", "daemon", "training"))
     packages = ("colorize_client", "colorize_daemon", "colorize_cli", "colorize_training")
     return {"/".join(parts[1:]) for parts in paths if parts[1] in packages}
 

@@ -2,7 +2,7 @@
 
 import json
 
-from session import Machine, wait_until
+from session import Machine, Session, wait_until
 
 INSTALL = "/shared/source/install.sh"
 PREFIX = ".local/share/gimp-colorize"
@@ -41,5 +41,20 @@ def test_a_home_with_any_letters(machine: Machine) -> None:
     assert "Self-check: coloured" in session.run(INSTALL).stdout
     connection = json.loads((session.home / STATE / "connection.json").read_text())
     assert str(connection["pid"]) == session.service("MainPID")
+    check_without_namespaces(session)
     session.run(INSTALL, "--uninstall")
     assert not list(session.home.iterdir())
+
+
+def check_without_namespaces(session: Session) -> None:
+    """Where namespaces are forbidden to users, which install.sh learns from a trial, the service runs all the same."""
+    session.run("sh", "-c", 'mkdir "$HOME/bin" && ln -s /bin/false "$HOME/bin/systemd-run"')
+    path = {"PATH": session.inside(session.home / "bin") + ":/usr/bin:/bin"}
+    printed = session.run(INSTALL, environment=path).stdout
+    assert "forbids namespaces" in printed
+    assert "Self-check: coloured" in printed
+    assert session.service("PrivateUsers") == "no"
+    assert session.service("RestrictAddressFamilies") == "AF_UNIX"
+    session.run("sh", "-c", 'rm -r "$HOME/bin"')
+    assert "forbids namespaces" not in session.run(INSTALL).stdout
+    assert session.service("PrivateUsers") == "yes"

@@ -7,18 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from session import ROOT
+from session import ROOT, checkout_files
 
 UNITS = ROOT / "daemon" / "systemd"
 
 
 def tracked_scripts() -> list[Path]:
     """Shell scripts of the project, by their first line."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
-    )
-    files = (ROOT / name for name in listed.stdout.splitlines())
-    return [file for file in files if file.is_file() and is_shell(file)]
+    return [file for file in map(ROOT.joinpath, checkout_files()) if is_shell(file)]
 
 
 def is_shell(file: Path) -> bool:
