@@ -29,6 +29,7 @@ class Record:
     sha256: str = "0" * 64
     licence: str = "CC0-1.0"
     default: bool = False
+    card: str = "# Model card: for tests"
 
 
 @dataclass

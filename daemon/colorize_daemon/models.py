@@ -25,6 +25,7 @@ class Record(Protocol):
     sha256: str
     licence: str
     default: bool
+    card: str
 
 
 class Prediction(Protocol):
@@ -88,7 +89,9 @@ class ModelShelf:
 
     def cards(self) -> list[dict[str, Any]]:
         """The installed weights as maps for a reply."""
-        return [{**card(record), "loaded": self.is_loaded(record)} for record in self._records()]
+        return [
+            {**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()
+        ]
 
 
 def card(record: Record) -> dict[str, Any]:

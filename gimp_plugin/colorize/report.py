@@ -52,8 +52,8 @@ def state(status: dict[str, Any]) -> str:
 def card(model: dict[str, Any]) -> str:
     """A model's card: what the service says about its weights."""
     title = model.get("title") or model.get("name", "")
-    rows = {key: value for key, value in model.items() if key != "title" and value not in ("", None)}
-    return _("Model {title}").format(title=title) + "\n" + _table(rows)
+    rows = {key: value for key, value in model.items() if key not in ("title", "card") and value not in ("", None)}
+    return _("Model {title}").format(title=title) + "\n" + "\n\n".join(filter(None, [_table(rows), model.get("card")]))
 
 
 def versions() -> str:

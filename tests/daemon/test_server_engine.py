@@ -30,6 +30,7 @@ def gray() -> np.ndarray:
 
 def test_the_installed_model_is_listed_before_the_engine_is_there(engine_service):
     models = engine_service.models()
+    assert models[0]["card"].startswith("# Model card")
     assert [model["default"] for model in models].count(True) == 1
 
 
