@@ -60,7 +60,7 @@ def models(as_json: bool) -> int:
         return 0
     for model in found:
         mark = "  (default)" if model.get("default") else ""
-        print(f"{model.get('name', '')}{mark}\n{_table(_without(model, "name", "default", "card"), '  ')}")
+        print(f"{model.get('name', '')}{mark}\n{_table(_without(model, 'name', 'default', 'card'), '  ')}")
     return 0
 
 
