@@ -45,6 +45,7 @@ fetch_uv() { # FOLDER
   local work status=0
   mkdir -p "$1"
   work=$(mktemp -d "$1/uv-XXXXXX")
+  echo "Download: the package installer uv, about 20 MB" >&2
   run_pip "$work" install --quiet --disable-pip-version-check --no-warn-script-location --upgrade \
     --target "$work/packages" "uv>=$UV_AT_LEAST" >&2 || status=$?
   if [ "$status" -eq 0 ]; then
