@@ -89,9 +89,7 @@ class ModelShelf:
 
     def cards(self) -> list[dict[str, Any]]:
         """The installed weights as maps for a reply."""
-        return [
-            {**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()
-        ]
+        return [{**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()]
 
 
 def card(record: Record) -> dict[str, Any]:
