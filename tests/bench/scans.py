@@ -10,7 +10,7 @@ import numpy as np
 import pyvips
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from conftest import PHOTOGRAPHS, load_photograph  # noqa: E402
+from photographs import PHOTOGRAPHS, load_photograph  # noqa: E402
 
 ASPECT = 1.5
 PATCH = 1024  # grain repeats after so many pixels
