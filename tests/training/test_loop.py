@@ -12,6 +12,7 @@ import torch
 from colorize_daemon import weights
 from colorize_training import checkpoint, recipes
 from colorize_training.data import PackedPhotographs
+from colorize_training.evaluate import evaluate
 from colorize_training.export import export
 from colorize_training.loop import LoopSettings, Run
 from colorize_training.validation import Validation
@@ -139,3 +140,11 @@ def test_unknown_settings_are_errors(picture_folder: Path, tmp_path: Path, capsy
     with pytest.raises(SystemExit, match="2"):
         main(["chroma", "--data", str(picture_folder), "--out", str(tmp_path), "--learning-rte", "1"])
     assert "--learning-rte" in capsys.readouterr().err
+
+
+def test_shipped_weights_beat_grey_and_gain_from_hints(packed: PackedPhotographs, tmp_path: Path) -> None:
+    shipped = next(record for record in weights.available() if record.default)
+    assert evaluate(shipped.path, packed, (0, 50), tmp_path / "table.csv") == 0
+    psnr = {(row["method"], row["hints"]): float(row["PSNR dB"]) for row in read_rows(tmp_path / "table.csv")}
+    assert psnr["cautious", "0"] > psnr["grey", "0"]
+    assert psnr["cautious", "50"] > psnr["cautious", "0"] + 1

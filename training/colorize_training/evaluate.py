@@ -50,7 +50,7 @@ def evaluate(path: Path, photographs: PackedPhotographs, counts: tuple[int, ...]
 
 def rulers() -> dict[str, Method]:
     """Grey, and every pixel given the picture's true mean chroma."""
-    return {"grey": lambda rgb, _: _recolour(rgb, 0), "mean-chroma": lambda rgb, _: _recolour(rgb, None)}
+    return {"grey": lambda rgb, _: _recolour(rgb, 0.0), "mean-chroma": lambda rgb, _: _recolour(rgb, None)}
 
 
 def served(colorizer: Colorizer) -> dict[str, Method]:
