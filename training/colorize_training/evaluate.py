@@ -27,12 +27,15 @@ CAUTIOUS, DEFAULT = 1.0, 0.4  # temperatures that are measured
 Method = Callable[[np.ndarray, HintTiles], np.ndarray]
 
 
-def evaluate(path: Path, photographs: PackedPhotographs, counts: tuple[int, ...], table: Path | None) -> int:
-    """Print, and write to the CSV file `table`, one line per method and hint count; returns the exit status."""
+def evaluate(path: Path, photographs: PackedPhotographs, counts: tuple[int, ...], table: Path | None, most: int) -> int:
+    """Print, and write to the CSV file `table`, one line per method and hint count, on the first `most` photographs.
+
+    Returns the exit status.
+    """
     record = replace(weights.read_record(path), side=SIDE)
     methods = rulers() | served(Colorizer.load(record))
     scores = {(name, count): [] for name in methods for count in counts}
-    for number in tqdm(range(len(photographs)), desc="evaluating", unit="img"):
+    for number in tqdm(range(min(most, len(photographs))), desc="evaluating", unit="img"):
         rgb = squash(photographs[number])
         for count in counts:
             hints = cell_hints(rgb, count, number)

@@ -51,8 +51,9 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders, tar shards, pictures")
     command.add_argument("--cache", type=Path, required=True, help="folder for decoded photographs")
     command.add_argument("--hints", type=int, nargs="+", default=COUNTS, help="hint counts (default: %(default)s)")
+    command.add_argument("--pictures", type=int, default=500, help="how many, the first ones (default: %(default)s)")
     command.add_argument("--table", type=Path, help="CSV file to write as well")
-    command.set_defaults(run=lambda a: evaluate(a.weights, pack(a.data, a.cache), tuple(a.hints), a.table))
+    command.set_defaults(run=lambda a: evaluate(a.weights, pack(a.data, a.cache), tuple(a.hints), a.table, a.pictures))
 
 
 def _add_recipe(commands: argparse._SubParsersAction, name: str) -> None:
