@@ -1,6 +1,7 @@
 """What the whole suite shares: a state folder of its own, and real photographs made gray."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,11 @@ def state_folder() -> Iterator[Path]:
         patch.setenv(STATE_VARIABLE, str(folder))
         yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_configure() -> None:
+    """A run in the background ignores Ctrl-C, and so would every program that a test starts and interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
