@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,13 +26,7 @@ def load(path: Path) -> dict[str, Any]:
     """The state that `save` wrote. Raises BadCheckpoint where the file is truncated or something else."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise BadCheckpoint(f"{path} is not a whole checkpoint ({error}); delete it, or resume from another") from error
-    except Exception as error:
-        if type(error).__name__ == "UnpicklingError":
-            raise BadCheckpoint(
-                f"{path} is not a whole checkpoint ({error}); delete it, or resume from another"
-            ) from error
+    except FileNotFoundError:
         raise
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, UnpicklingError) as error:
+        raise BadCheckpoint(f"{path} is not a whole checkpoint ({error}); delete it, or resume from another") from error

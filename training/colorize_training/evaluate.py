@@ -18,7 +18,7 @@ from colorize_daemon.engine import Colorizer
 from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs
-from colorize_training.validation import SIDE, squash
+from colorize_training.validation import SIDE, colourfulness, squash
 
 CELL = 2
 COUNTS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
@@ -102,13 +102,6 @@ def _score(image: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     """PSNR in dB, colourfulness, and the truth's colourfulness."""
     error = np.mean((image.astype(float) - truth) ** 2)
     return float(-10 * np.log10(max(error, 1e-6) / 255**2)), colourfulness(image), colourfulness(truth)
-
-
-def colourfulness(rgb: np.ndarray) -> float:
-    """Hasler and Suesstrunk 2003, of 8-bit RGB (H, W, 3)."""
-    r, g, b = rgb.astype(float).transpose(2, 0, 1)
-    rg, yb = r - g, (r + g) / 2 - b
-    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
 
 
 def _rows(scores: dict[tuple[str, int], list]) -> Iterator[tuple]:

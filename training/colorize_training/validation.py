@@ -53,11 +53,13 @@ class Validation:
             if count == 0:
                 vivid = recolour(lightness, network.chroma(output, 0.4))
                 shown.append(vivid)
-                score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(coloured)}
-                score |= {"colourful_vivid": colourfulness(vivid), "colourful_truth": colourfulness(rgb)}
+                score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(_bytes(coloured))}
+                score |= {
+                    "colourful_vivid": colourfulness(_bytes(vivid)),
+                    "colourful_truth": colourfulness(_bytes(rgb)),
+                }
         shown.append(rgb)
-        row = torch.cat(shown, 3)[0].permute(1, 2, 0)
-        return (row * 255).round().byte().numpy(), score
+        return _bytes(torch.cat(shown, 3)), score
 
 
 def squash(photograph: np.ndarray) -> np.ndarray:
@@ -67,6 +69,11 @@ def squash(photograph: np.ndarray) -> np.ndarray:
 
 def _planes(rgb: np.ndarray) -> Tensor:
     return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
+
+
+def _bytes(rgb: Tensor) -> np.ndarray:
+    """8-bit RGB (H, W, 3) of planes (1, 3, H, W) in 0..1."""
+    return (rgb[0].permute(1, 2, 0) * 255).round().byte().numpy()
 
 
 def point_hints(ab: Tensor, count: int, seed: int) -> Tensor:
@@ -96,9 +103,8 @@ def psnr(image: Tensor, truth: Tensor) -> float:
     return float(-10 * torch.log10(F.mse_loss(image, truth).clamp_min(1e-10)))
 
 
-def colourfulness(rgb: Tensor) -> float:
-    """Hasler and Suesstrunk 2003 of RGB (1, 3, H, W) in 0..1, on the scale of 8-bit values."""
-    r, g, b = (rgb[0] * 255).unbind(0)
+def colourfulness(rgb: np.ndarray) -> float:
+    """Hasler and Suesstrunk 2003, of 8-bit RGB (H, W, 3)."""
+    r, g, b = rgb.astype(float).transpose(2, 0, 1)
     rg, yb = r - g, (r + g) / 2 - b
-    spread = torch.hypot(rg.std(), yb.std())
-    return float(spread + 0.3 * torch.hypot(rg.mean(), yb.mean()))
+    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
