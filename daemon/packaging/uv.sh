@@ -4,6 +4,9 @@
 
 UV_AT_LEAST=0.8.0
 
+# The certificates that this machine trusts, as every other program here does; the first name is for uv before 0.10.
+export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1
+
 uv_is_usable() { # PROGRAM
   local version
   version=$("$1" --version 2>/dev/null) || return 1
