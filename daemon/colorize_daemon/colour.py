@@ -67,14 +67,14 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
     return torch.where(linear > LINEAR_END, curve, linear * LINEAR_SLOPE)
 
 
-def _cube_root(xyz: Tensor) -> Tensor:
+def cube_root(xyz: Tensor) -> Tensor:
     """CIELAB's f: the cube root, continued below DELTA**3 by its tangent."""
     upper = xyz.clamp(min=DELTA**3)
     return upper.pow(1.0 / 3.0) + (xyz - upper) / (3.0 * DELTA**2)
 
 
-def _cube(f: Tensor) -> Tensor:
-    """Inverse of `_cube_root`: the cube, continued below DELTA by its tangent."""
+def cube(f: Tensor) -> Tensor:
+    """Inverse of `cube_root`: the cube, continued below DELTA by its tangent."""
     upper = f.clamp(min=DELTA)
     return upper * upper * upper + (f - upper) * (3.0 * DELTA**2)
 
@@ -87,7 +87,7 @@ def _mix(matrix: np.ndarray, planes: Tensor) -> Tensor:
 
 def linear_to_lab(linear: Tensor) -> Tensor:
     """Convert linear sRGB (..., 3, H, W) in 0..1 to CIELAB (..., 3, H, W)."""
-    x, y, z = _cube_root(_mix(RGB_TO_XYZ, linear)).unbind(-3)
+    x, y, z = cube_root(_mix(RGB_TO_XYZ, linear)).unbind(-3)
     return torch.stack((116.0 * y - 16.0, A_SCALE * (x - y), B_SCALE * (y - z)), dim=-3)
 
 
@@ -100,7 +100,7 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     """Convert CIELAB (..., 3, H, W) to linear sRGB (..., 3, H, W), below 0 or above 1 where outside the gamut."""
     lightness, a, b = lab.unbind(-3)
     y = (lightness + 16.0) / 116.0
-    return _mix(XYZ_TO_RGB, _cube(torch.stack((y + a / A_SCALE, y, y - b / B_SCALE), dim=-3)))
+    return _mix(XYZ_TO_RGB, cube(torch.stack((y + a / A_SCALE, y, y - b / B_SCALE), dim=-3)))
 
 
 def lab_to_srgb(lab: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
 @cache
 def _lightness_table(levels: int) -> Tensor:
     gray = torch.linspace(0.0, 1.0, levels, dtype=torch.float64)
-    return (116.0 * _cube_root(srgb_to_linear(gray)) - 16.0).clamp(0.0, 100.0).float()
+    return (116.0 * cube_root(srgb_to_linear(gray)) - 16.0).clamp(0.0, 100.0).float()
 
 
 def gray_to_lightness(gray: np.ndarray) -> Tensor:
@@ -130,8 +130,8 @@ def gray_to_lightness(gray: np.ndarray) -> Tensor:
 
 def _channels(f: Tensor, y: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
     """Linear red, green and blue of colours given by f(Y), Y, a and b; exactly Y where a = b = 0."""
-    x_surplus = _cube(torch.add(f, a, alpha=1.0 / A_SCALE)) - y
-    z_surplus = _cube(torch.sub(f, b, alpha=1.0 / B_SCALE)) - y
+    x_surplus = cube(torch.add(f, a, alpha=1.0 / A_SCALE)) - y
+    z_surplus = cube(torch.sub(f, b, alpha=1.0 / B_SCALE)) - y
     return [
         torch.add(y, x_surplus, alpha=from_x).add_(z_surplus, alpha=from_z) for from_x, _, from_z in XYZ_TO_RGB.tolist()
     ]
@@ -156,7 +156,7 @@ def _finite(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Te
 
 def _halve(f: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Largest scale of a and b, found by halving, that is inside: within 2**-GAMUT_STEPS, never outside."""
-    y = _cube(f)
+    y = cube(f)
     scale = torch.zeros_like(a)
     for step in (0.5**n for n in range(1, GAMUT_STEPS + 1)):
         trial = scale + step
@@ -210,7 +210,7 @@ def _pull(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, list
     """
     lightness, a, b = _finite(lightness, a, b)
     f = (lightness + 16.0) * (1.0 / 116.0)
-    y = _cube(f)
+    y = cube(f)
     length = (a.abs() + b.abs()).clamp_(min=TINY)
     scale = (_border(lightness, _hue_axis(a, b, length)) / length).clamp_(max=1.0)
     channels = _channels(f, y, a * scale, b * scale)
@@ -222,7 +222,7 @@ def _pull(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, list
 def _test(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[list[Tensor], Tensor]:
     """Linear channels of colours, and the indices of those outside the gamut."""
     f = (lightness + 16.0) * (1.0 / 116.0)
-    channels = _channels(f, _cube(f), a, b)
+    channels = _channels(f, cube(f), a, b)
     return channels, (~_inside(channels)).nonzero().squeeze(1)
 
 

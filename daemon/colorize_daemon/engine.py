@@ -18,7 +18,7 @@ from colorize_daemon.colour import gray_to_lightness
 from colorize_daemon.frame import Frame, reduce_gray
 from colorize_daemon.hints import HintGrid, rasterize
 from colorize_daemon.lift import GuidedLift, render_bands
-from colorize_daemon.networks.chroma import CHROMA_STRIDE, STRIDE
+from colorize_daemon.networks.served import CHROMA_STRIDE, ServedNetwork
 from colorize_daemon.spread import spread_residual
 from colorize_daemon.weights import WeightsRecord
 
@@ -35,9 +35,9 @@ def _no_check() -> None:
 class Embedding:
     """A photograph as the engine keeps it.
 
-    gray: the plane (H, W) uint8 or uint16 that came; features: the network's embedding; plain: the network's output
-    where there are no hints; lightness: L (h, w) on the
-    chroma grid; frame: how the photograph lies in the network's picture.
+    gray: the plane (H, W) uint8 or uint16 that came; features: the network's embedding; plain: the network's
+    output where there are no hints; lightness: L (h, w) on the chroma grid; frame: how the photograph lies in the
+    network's picture.
     """
 
     gray: np.ndarray
@@ -70,7 +70,7 @@ class Prediction:
 class Colorizer:
     """A network on a device, ready for photographs."""
 
-    def __init__(self, network: nn.Module, record: WeightsRecord, device: torch.device) -> None:
+    def __init__(self, network: ServedNetwork, record: WeightsRecord, device: torch.device) -> None:
         self.record, self.device = record, device
         self.network = fuse_batch_norms(network).to(device, memory_format=torch.channels_last)
 
@@ -85,7 +85,7 @@ class Colorizer:
     @torch.inference_mode()
     def set_image(self, gray: np.ndarray, check: Check = _no_check) -> Embedding:
         """Encode a photograph, gray (H, W) uint8 or uint16 of sRGB-encoded luminance; the heavy step."""
-        frame = Frame.fit(*gray.shape, self.record.side, STRIDE)
+        frame = Frame.fit(*gray.shape, self.record.side, self.network.stride)
         reduced = reduce_gray(gray, frame.height, frame.width)
         levels = (reduced[0, 0] * 65535).round().to(torch.int32).numpy().astype(np.uint16)
         lightness = gray_to_lightness(levels)[None, None]  # (1, 1, height, width)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from colorize_daemon.networks.served import ServedNetwork
 
 FORMAT = "gimp-colorize/1"
 SHIPPED = Path(__file__).parent / "weights"
@@ -92,7 +94,7 @@ def read_record(path: Path) -> WeightsRecord:
         raise BadWeights(f"{path} cannot be read as weights ({error}); it may be damaged: install it again") from error
 
 
-def load(record: WeightsRecord) -> nn.Module:
+def load(record: WeightsRecord) -> ServedNetwork:
     """The network with its weights, float32 on the CPU, in evaluation mode.
 
     Raises BadWeights where the hash differs.
@@ -115,7 +117,7 @@ def load(record: WeightsRecord) -> nn.Module:
 
 
 def save(
-    network: nn.Module, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str
+    network: ServedNetwork, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str
 ) -> None:
     """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all."""
     from safetensors.torch import save_file

@@ -4,7 +4,7 @@
 
 UV_AT_LEAST=0.8.0
 
-# The certificates that this machine trusts, as every other program here does; the first name is for uv before 0.10.
+# The certificates that this machine trusts, as other programs do; older uv knows the first name alone.
 export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1
 
 uv_is_usable() { # PROGRAM

@@ -16,7 +16,7 @@ import zmq
 from colorize_daemon import lift, weights
 from colorize_daemon.engine import Colorizer
 from colorize_daemon.frame import Frame
-from colorize_daemon.networks.chroma import CHROMA_STRIDE, STRIDE
+from colorize_daemon.networks.served import CHROMA_STRIDE
 
 REPEATS = 5
 PATIENCE_MS = 60_000
@@ -39,7 +39,7 @@ class BareNetwork:
     @torch.inference_mode()
     def _pass(self, height: int, width: int) -> tuple[float, float]:
         network, device = self._colorizer.network, self._colorizer.device
-        rows, columns = Frame.fit(height, width, self.record.side, STRIDE).padded
+        rows, columns = Frame.fit(height, width, self.record.side, network.stride).padded
         lightness = torch.rand(1, 1, rows, columns, device=device) * 100
         hints = torch.zeros(1, 3, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, device=device)
         start = self._now()

@@ -18,7 +18,7 @@ def photograph(name: str) -> torch.Tensor:
 
 def gray_steps(lightness: torch.Tensor) -> torch.Tensor:
     """Lightness in 8-bit gray steps."""
-    return colour.linear_to_srgb(colour._cube((lightness.double() + 16.0) / 116.0)) * 255.0
+    return colour.linear_to_srgb(colour.cube((lightness.double() + 16.0) / 116.0)) * 255.0
 
 
 def any_colours(count: int = 200_000, reach: float = 128.0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 from tqdm import tqdm
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -149,3 +151,13 @@ def draw_crop(photograph: np.ndarray, size: int, rng: np.random.Generator) -> np
     crop = Image.fromarray(photograph).resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + w, y + h))
     crop = np.asarray(crop)
     return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def squash(photograph: np.ndarray, size: int) -> np.ndarray:
+    """RGB (size, size, 3) uint8, whatever the aspect was."""
+    return np.array(Image.fromarray(photograph).resize((size, size), Image.Resampling.BILINEAR))
+
+
+def planes(photograph: np.ndarray) -> Tensor:
+    """RGB (H, W, 3) uint8 -> encoded sRGB planes (3, H, W) in 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(photograph.transpose(2, 0, 1))).float() / 255

@@ -32,9 +32,13 @@ def class_weights(frequency: Tensor, uniform_share: float) -> Tensor:
 
 
 def bin_cross_entropy(logits: Tensor, bins: Tensor, shares: Tensor, weights: Tensor) -> Tensor:
-    """Rebalanced cross-entropy: logits (B, K, H, W); bins, shares (B, 5, H, W); weights (K,) of the nearest bin."""
+    """Rebalanced cross-entropy: logits (B, K, H, W); bins, shares (B, 5, H, W); weights (K,) of the nearest bin.
+
+    Less the target's own entropy, which no prediction can save: a perfect one has loss 0 (Kullback-Leibler divergence).
+    """
     log_probability = torch.log_softmax(logits.float(), dim=1).gather(1, bins)
-    return (-(shares * log_probability).sum(1) * weights[bins[:, 0]]).mean()
+    excess = torch.xlogy(shares, shares) - shares * log_probability
+    return (excess.sum(1) * weights[bins[:, 0]]).mean()
 
 
 def huber(ab: Tensor, truth: Tensor, delta: float = 10.0) -> Tensor:

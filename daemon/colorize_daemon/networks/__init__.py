@@ -1,26 +1,33 @@
 """The networks that the service can hold: one family a file, built by the name of its recipe.
 
-A served network is a module with `encode(lightness) -> embedding`, `decode(embedding, hints) -> output` and
-`chroma(output, temperature) -> ab` (B, 2, H / 2, W / 2); see `chroma.py` for shapes and units.
+What the engine asks of them stands in `served.py`. A family is imported when the first of its networks is built.
 """
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
-from torch import nn
+from colorize_daemon.networks.served import ServedNetwork
 
-from colorize_daemon.networks.chroma import Chroma, ChromaConfig
-
-_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "chroma": lambda config: Chroma(ChromaConfig(**config)),
+_CLASSES = {
+    "chroma": "chroma:Chroma",
+    "vgg-regression": "vgg_regression:VggRegression",
+    "zhang-regression": "zhang:ZhangRegression",
+    "zhang-classification": "zhang:ZhangClassification",
+    "zhang-classification-vgg": "zhang:ZhangClassificationVgg",
+    "resnet-gan": "resnet_unet:ResNetUNet",
+    "densenet": "densenet:DenseNetRegression",
+    "rtnet": "palette:RTNet",
+    "hnet": "palette:HintedRTNet",
 }
 
 
 def recipes() -> list[str]:
     """Names of the recipes whose weights can be served."""
-    return sorted(_BUILDERS)
+    return sorted(_CLASSES)
 
 
-def build(recipe: str, config: dict[str, Any]) -> nn.Module:
+def build(recipe: str, config: dict[str, Any]) -> ServedNetwork:
     """An untrained network of `recipe`. Raises KeyError for an unknown recipe, TypeError for an unknown setting."""
-    return _BUILDERS[recipe](config)
+    module, _, name = _CLASSES[recipe].partition(":")
+    network = getattr(import_module(f"{__name__}.{module}"), name)
+    return network(network.Config(**config))

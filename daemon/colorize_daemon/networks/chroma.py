@@ -6,7 +6,7 @@ decoder. Global attention at stride 16 carries a hint to everything alike (as iC
 heads: a distribution over in-gamut ab bins at stride 4, and a regression of ab at stride 2.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,9 +15,8 @@ from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
 from colorize_daemon.networks.bins import annealed_mean, bin_centres
+from colorize_daemon.networks.served import ServedNetwork
 
-STRIDE = 32  # the picture's sides must be multiples of this
-CHROMA_STRIDE = 2  # of the regression and of the hint planes
 AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
 MEAN_LIGHTNESS = 0.45  # of photographs, L / 100; the encoder sees L / 100 minus this
 REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.4  # temperatures between which the result moves from one head to the other
@@ -51,16 +50,19 @@ class Output(NamedTuple):
     ab: Tensor
 
 
-class Chroma(nn.Module):
+class Chroma(ServedNetwork):
     """L (B, 1, H, W) in 0..100 and hint planes (B, 3, H/2, W/2) -> Output. Sides are multiples of 32.
 
     Hint planes hold mean a and b of the hints in a cell (CIELAB units, 0 where there is none) and the cell's coverage
     0..1.
     """
 
+    Config = ChromaConfig
+    stride = 32
+
     def __init__(self, config: ChromaConfig | None = None) -> None:
-        super().__init__()
-        self.config = c = config or ChromaConfig()
+        super().__init__(config)
+        c = self.config
         self.register_buffer("centres", bin_centres(), persistent=False)
         self.encoder = Encoder()
         self.to16 = nn.Conv2d(96, c.width, 1)
@@ -100,9 +102,6 @@ class Chroma(nn.Module):
         x = self.refine2(self.up2(x) + embedding.at2 + self.hints2(pool_hints(hints, 1)))
         return Output(logits, self.regression(x) * AB_SCALE)
 
-    def forward(self, lightness: Tensor, hints: Tensor) -> Output:
-        return self.decode(self.encode(lightness), hints)
-
     def chroma(self, output: Output, temperature: float) -> Tensor:
         """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.4 down, a mix between."""
         share = min(1.0, max(0.0, (REGRESSION_AT - temperature) / (REGRESSION_AT - DISTRIBUTION_AT)))
@@ -111,9 +110,6 @@ class Chroma(nn.Module):
         vivid = annealed_mean(output.logits, min(temperature, DISTRIBUTION_AT), self.centres)
         vivid = F.interpolate(vivid, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.lerp(output.ab, vivid, share)
-
-    def metadata(self) -> dict:
-        return asdict(self.config)
 
 
 class Encoder(nn.Module):

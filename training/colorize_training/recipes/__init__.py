@@ -1,64 +1,97 @@
 """The recipes: one trainable system a file, found by name.
 
-A recipe says what is trained and how one step is drawn and judged; the loop, once for all, does the rest.
+A recipe says what is trained and how one picture is drawn and judged; the loop, once for all, does the rest.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from colorize_daemon.networks.spaces import ChromaSpace
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from colorize_training.data import PackedPhotographs
+from colorize_training.settings import LoopSettings
 
 
-class Recipe(Protocol):
-    """One trainable system. `settings` is a frozen dataclass; each of its fields is an option of the command line."""
+class Turn(NamedTuple):
+    """One update within a step: the player (a name of an optimizer) learns from the objective (a name of a loss)."""
 
-    name: str
-    settings: Any
+    player: str
+    objective: str
 
+
+ALONE = Turn("network", "loss")
+
+
+class Recipe(ABC):
+    """One trainable system.
+
+    `Settings` is a frozen dataclass (see `settings.setting`) with at least `seed` and `batch`; `loop` are the loop's
+    defaults for this recipe; `space` is where its own chroma error is measured; `split` the shares in percent of
+    training, validation and test where one set of photographs is given; `served_prefix` where in the trained module
+    the served network lies; `judged_by` what chooses the best checkpoint: "loss" (lowest on the validation
+    photographs) or "psnr" (highest).
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type]
+    loop: ClassVar[LoopSettings]
+    space: ClassVar[ChromaSpace]
+    split: ClassVar[tuple[int, int, int]] = (75, 15, 10)
+    served_prefix: ClassVar[str] = ""
+    judged_by: ClassVar[str] = "loss"
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    def prepare(self, photographs: PackedPhotographs) -> None:  # noqa: B027  most need nothing
+        """Measure what the network and the losses need of the training photographs, once, before `build`."""
+
+    @abstractmethod
     def build(self) -> nn.Module:
-        """The network, with its starting weights."""
+        """The module to train, with its starting weights; it holds the served network at `served_prefix`."""
 
-    def prepare(self, photographs: PackedPhotographs) -> None:
-        """Measure what the losses need of the training data, once."""
+    @abstractmethod
+    def optimizers(self, network: nn.Module) -> dict[str, Optimizer]:
+        """Each player's optimizer, its groups' `lr` at full rate."""
 
-    def parameter_groups(self, network: nn.Module) -> list[dict]:
-        """For the optimizer; each group has its own `lr` at full rate."""
+    def turns(self, progress: float) -> tuple[Turn, ...]:
+        """Who learns what, in order, in a step after this share 0..1 of the run."""
+        return (ALONE,)
 
-    def draw(self, photographs: PackedPhotographs, numbers: np.ndarray, size: int, rng: np.random.Generator) -> Any:
-        """One batch of the photographs `numbers`, as crops of `size` pixels; all randomness comes from `rng`."""
+    @abstractmethod
+    def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> NamedTuple:
+        """What the losses need of one photograph (H, W, 3) uint8, as tensors without a batch axis.
 
-    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch, and its parts for the log."""
+        All randomness comes from `rng`. Without `augment` (validation) it is the photograph itself, squashed.
+        """
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: Any, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss of a batch (samples, stacked), and its parts for the log, detached."""
 
 
-_RECIPES: dict[str, Callable[[Any], Recipe]] = {}
-_SETTINGS: dict[str, type] = {}
-
-
-def register(name: str, settings: type) -> Callable[[type], type]:
-    """Class decorator: make a recipe known under `name`, with its dataclass of settings."""
-
-    def add(recipe: type) -> type:
-        _RECIPES[name], _SETTINGS[name] = recipe, settings
-        return recipe
-
-    return add
+_CLASSES = {
+    "chroma": "chroma:ChromaRecipe",
+    "vgg-regression": "vgg_regression:VggRegressionRecipe",
+    "zhang-regression": "zhang:ZhangRegressionRecipe",
+    "zhang-classification": "zhang:ZhangClassificationRecipe",
+    "zhang-classification-vgg": "zhang:ZhangClassificationVggRecipe",
+    "resnet-gan": "resnet_gan:ResNetGanRecipe",
+    "densenet": "densenet:DenseNetRecipe",
+    "rtnet": "palette:RTNetRecipe",
+    "hnet": "palette:HNetRecipe",
+}
 
 
 def names() -> list[str]:
-    return sorted(_RECIPES)
+    return sorted(_CLASSES)
 
 
-def settings_of(name: str) -> type:
-    return _SETTINGS[name]
-
-
-def make(name: str, settings: Any) -> Recipe:
-    """The recipe `name` with these settings."""
-    return _RECIPES[name](settings)
-
-
-from colorize_training.recipes import chroma  # noqa: E402, F401  registers itself
+def recipe_class(name: str) -> type[Recipe]:
+    """The class of a recipe. Raises KeyError for an unknown name."""
+    module, _, own = _CLASSES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{module}"), own)

@@ -1,0 +1,60 @@
+"""Settings of recipes and of the loop: frozen dataclasses whose fields explain themselves on the command line."""
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+SCHEDULES = ("fall", "plateau", "constant")
+PRECISIONS = ("auto", "bf16", "fp32")
+
+
+def setting(default: Any, text: str, choices: tuple[Any, ...] | None = None) -> Any:
+    """A field of a settings dataclass, explained by `text`; its option takes only `choices` where they are given."""
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+def add_options(parser: argparse.ArgumentParser, defaults: Any) -> None:
+    """One option for each field of the settings `defaults`, with their values as defaults."""
+    group = parser.add_argument_group(type(defaults).__doc__.partition("\n")[0].rstrip("."))
+    for field in dataclasses.fields(defaults):
+        value, text, choices = getattr(defaults, field.name), field.metadata["help"], field.metadata["choices"]
+        kind = {"type": type(value), "choices": choices}
+        if isinstance(value, bool):
+            kind = {"action": argparse.BooleanOptionalAction}
+        group.add_argument("--" + field.name.replace("_", "-"), default=value, help=text, **kind)
+
+
+def chosen(settings: type[T], arguments: argparse.Namespace) -> T:
+    """The settings that the command line gave."""
+    return settings(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(settings)})
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Settings of the loop."""
+
+    samples: int = setting(200_000, "pictures seen in the whole run")
+    size: int = setting(160, "pixels of a training picture's side")
+    early_size: int = setting(0, "the same until EARLY_SHARE of the samples is seen; 0: SIZE throughout")
+    early_share: float = setting(0.6, "share of the samples that are seen at EARLY_SIZE")
+    schedule: str = setting(
+        "fall", "learning rate: fall to zero at the end, plateau, or constant", ("fall", "plateau", "constant")
+    )
+    warm_up: int = setting(0, "steps in which the learning rate rises from zero")
+    fall_share: float = setting(0.35, "share of the samples during which the learning rate falls to zero")
+    patience: int = setting(1, "plateau: validations without progress before the learning rate is divided by ten")
+    ema: float = setting(
+        0.0, "decay of the exponential moving average of the weights that is validated and exported; 0: none"
+    )
+    clip: float = setting(1.0, "largest norm of the gradient; 0: any")
+    validate_every: int = setting(16_000, "samples between validations; each may save the best weights")
+    validate_on: int = setting(48, "photographs of a validation")
+    save_every: int = setting(300, "seconds between checkpoints")
+    precision: str = setting(
+        "auto", "arithmetic of the forward pass; auto: bf16 where the device has it", ("auto", "bf16", "fp32")
+    )
+    threads: int = setting(0, "CPU threads; 0: torch's own choice")
+    device: str = setting("auto", "cuda, cpu or auto")
