@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def installed_models(options: argparse.Namespace) -> ModelShelf:
-    """The weights that are installed and those of --weights, served by the engine.
+    """The weights of --weights, of the person's own folder, and those that are installed, served by the engine.
 
     The engine is imported by the first use and not before the socket is open: it takes seconds.
     """
@@ -97,7 +97,7 @@ def installed_models(options: argparse.Namespace) -> ModelShelf:
         from colorize_daemon import weights
 
         try:
-            return weights.available(options.weights)
+            return weights.available(options.weights, places.candidates()[0].weights)
         except weights.BadWeights as error:
             raise BadWeights(str(error)) from error
 

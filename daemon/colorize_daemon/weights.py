@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from colorize_daemon.networks.served import ServedNetwork
+
+log = logging.getLogger(__name__)
 
 FORMAT = "gimp-colorize/1"
 SHIPPED = Path(__file__).parent / "weights"
@@ -45,17 +49,34 @@ class WeightsRecord:
     card: str  # the model card's text, or ""
 
 
-def available(extra: list[Path] | None = None) -> list[WeightsRecord]:
-    """Every weights file that is shipped and that lies at the `extra` files or folders; the first of a name wins.
+def available(extra: list[Path] | None = None, own: Path | None = None) -> list[WeightsRecord]:
+    """The weights at the `extra` files or folders, in the person's `own` folder, and shipped; the first of a name wins.
 
-    Raises BadWeights for an extra path that does not exist and for a file that is not one of ours.
+    Raises BadWeights for an extra path that does not exist and for a file that is not one of ours; in the own folder
+    such a file is left out and logged, since it was not asked for by name.
     """
     found: dict[str, WeightsRecord] = {}
-    for place in [*(extra or []), SHIPPED]:
-        for path in _files(place):
-            record = read_record(path)
-            found.setdefault(record.name, record)
+    records = [read_record(path) for place in extra or [] for path in _files(place)]
+    records += _own_records(own) if own else []
+    for record in records + [read_record(path) for path in _files(SHIPPED)]:
+        found.setdefault(record.name, record)
     return list(found.values())
+
+
+def _own_records(folder: Path) -> list[WeightsRecord]:
+    records = []
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            records.append(read_record(path))
+        except BadWeights as error:
+            _log_once(str(error))
+    return records
+
+
+@cache
+def _log_once(sentence: str) -> None:
+    """The own folder is read for every request; what is wrong with a file is said once."""
+    log.warning("%s", sentence)
 
 
 def _files(place: Path) -> list[Path]:
@@ -122,7 +143,7 @@ def save(
     """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all."""
     from safetensors.torch import save_file
 
-    state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
         "recipe": recipe,

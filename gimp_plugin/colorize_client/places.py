@@ -64,6 +64,11 @@ class Place:
         return self.folder / "daemon.log"
 
     @property
+    def weights(self) -> Path:
+        """The person's own weights; what lies here is offered beside the shipped ones."""
+        return self.folder / "weights"
+
+    @property
     def launch_log(self) -> Path:
         return self.folder / "launch.log"
 

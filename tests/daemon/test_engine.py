@@ -155,3 +155,16 @@ def test_a_device_that_is_not_there_is_named() -> None:
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="no device 'abacus'"):
         choose_device("abacus")
+
+
+def test_weights_in_the_own_folder_are_offered_and_a_bad_file_there_harms_nobody(
+    colorizer: Colorizer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights.save(
+        colorizer.network, tmp_path / "mine.safetensors", recipe="chroma", name="mine", title="", licence="", side=64
+    )
+    (tmp_path / "nonsense.safetensors").write_bytes(b"\x00" * 100)
+    names = [[record.name for record in weights.available(own=tmp_path)] for _ in range(2)]
+    assert names == [["mine", "chroma"]] * 2
+    assert [record.name for record in weights.available(own=tmp_path / "not there")] == ["chroma"]
+    assert len([line for line in caplog.messages if "nonsense.safetensors cannot be read" in line]) == 1
