@@ -51,7 +51,7 @@ class DenseNetRegression(AutomaticNetwork):
             *_block(FEATURES, 128), _double(), *_block(128, 64), *_block(64, 64), _double(), *_block(64, 32),
             nn.Conv2d(32, 2, 3, padding=1), _double(),
         )  # fmt: skip
-        nn.init.constant_(self.decoder[-2].bias, 0.5)  # start near grey, not at deep green
+        nn.init.constant_(self.decoder[-2].bias, 0.5)  # start around grey, not around deep green
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
 

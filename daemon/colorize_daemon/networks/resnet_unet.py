@@ -173,7 +173,11 @@ def _start_icnr(spread: nn.Conv2d) -> None:
 
 
 def _convolution(channels: int, out: int) -> tuple[nn.Module, nn.Module]:
-    return nn.Conv2d(channels, out, 3, padding=1), nn.ReLU()
+    """fastai's ConvLayer without a norm; its start keeps the signal's variance through the many layers."""
+    convolution = nn.Conv2d(channels, out, 3, padding=1)
+    nn.init.kaiming_uniform_(convolution.weight, nonlinearity="relu")
+    nn.init.zeros_(convolution.bias)
+    return convolution, nn.ReLU()
 
 
 def _own_name(name: str) -> str:

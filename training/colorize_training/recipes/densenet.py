@@ -82,7 +82,7 @@ class DenseNetRecipe(Recipe):
         return network
 
     def optimizers(self, network: DenseNetRegression) -> dict[str, Optimizer]:
-        return {"network": Adam(network.parameters(), lr=self.settings.lr)}
+        return {"network": Adam(network.parameters(), lr=self.settings.lr, fused=True)}
 
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> Batch:
         """The photograph squashed to a square, then augmented."""

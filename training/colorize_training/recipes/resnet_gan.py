@@ -135,9 +135,9 @@ class ResNetGanRecipe(Recipe):
         s, generator = self.settings, list(network.generator.parameters())
         betas = (s.beta1, 0.999)
         return {
-            "pretraining": Adam(generator, lr=s.pretraining_lr),
-            "generator": Adam(generator, lr=s.generator_lr, betas=betas),
-            "discriminator": Adam(network.discriminator.parameters(), lr=s.discriminator_lr, betas=betas),
+            "pretraining": Adam(generator, lr=s.pretraining_lr, fused=True),
+            "generator": Adam(generator, lr=s.generator_lr, betas=betas, fused=True),
+            "discriminator": Adam(network.discriminator.parameters(), lr=s.discriminator_lr, betas=betas, fused=True),
         }
 
     def turns(self, progress: float) -> tuple[Turn, ...]:
