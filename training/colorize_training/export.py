@@ -1,22 +1,32 @@
 """From a checkpoint to the weights that the service loads."""
 
+import argparse
 import datetime
 from pathlib import Path
 
 from colorize_daemon import networks, weights
 
 from colorize_training import checkpoint
+from colorize_training.recipes import recipe_class
 
-SIDE = 256  # of the network's picture in the service
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("export", help="turn a checkpoint into weights that the service loads")
+    command.add_argument("checkpoint", type=Path, help="best.pt or last.pt of a run's folder")
+    command.add_argument("weights", type=Path, help="the .safetensors file to write")
+    command.add_argument("--name", help="name of the weights in the service (default: the recipe's)")
+    command.add_argument("--title", help="how people read the name (default: the name)")
+    command.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
+    command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence))
 
 
 def export(source: Path, target: Path, name: str | None, title: str | None, licence: str) -> int:
-    """Write the averaged weights of the checkpoint `source` as a weights file; prints its size and hash."""
+    """Write the checkpoint `source` as a weights file: its moving average where it has one. Prints size and hash."""
     state = checkpoint.load(source)
-    network = networks.build(state["recipe"], {})
-    network.load_state_dict(state["average"])
-    name = name or state["recipe"]
-    samples = state["step"] * state["settings"]["batch"]
+    recipe, name = recipe_class(state["recipe"]), name or state["recipe"]
+    network = networks.build(state["recipe"], state["config"])
+    trained, prefix = state["average"] or state["network"], recipe.served_prefix
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in trained.items() if k.startswith(prefix)})
     weights.save(
         network,
         target,
@@ -24,12 +34,12 @@ def export(source: Path, target: Path, name: str | None, title: str | None, lice
         name=name,
         title=title or name,
         licence=licence,
-        side=SIDE,
-        samples=str(samples),
+        side=recipe.side or state["settings"]["size"],
+        samples=str(state["samples"]),
         data=state["data"],
         exported=datetime.date.today().isoformat(),
     )
     record = weights.read_record(target)
     weights.load(record)
-    print(f"{target}: {target.stat().st_size} bytes, {samples} samples, sha256 {record.sha256}")
+    print(f"{target}: {target.stat().st_size} bytes, {state['samples']} samples, sha256 {record.sha256}")
     return 0

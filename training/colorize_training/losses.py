@@ -21,6 +21,7 @@ class BinTargets:
         """ab (B, 2, H, W) -> bins and their shares, (B, 5, H, W) each; the nearest bin first."""
         a, b = (ab.round().long() + TABLE_REACH).clamp(0, 2 * TABLE_REACH - 1).unbind(1)
         code = a * 2 * TABLE_REACH + b
+        self.bins, self.shares = self.bins.to(code.device), self.shares.to(code.device)
         return self.bins[code].permute(0, 3, 1, 2), self.shares[code].permute(0, 3, 1, 2)
 
 
@@ -38,7 +39,7 @@ def bin_cross_entropy(logits: Tensor, bins: Tensor, shares: Tensor, weights: Ten
     """
     log_probability = torch.log_softmax(logits.float(), dim=1).gather(1, bins)
     excess = torch.xlogy(shares, shares) - shares * log_probability
-    return (excess.sum(1) * weights[bins[:, 0]]).mean()
+    return (excess.sum(1) * weights.to(bins.device)[bins[:, 0]]).mean()
 
 
 def huber(ab: Tensor, truth: Tensor, delta: float = 10.0) -> Tensor:

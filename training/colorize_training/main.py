@@ -1,86 +1,130 @@
-"""`gimp-colorize-train`: list, train, export and evaluate."""
+"""`gimp-colorize-train`: a command for each recipe, and commands that measure what was trained."""
 
 import argparse
-import dataclasses
+import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from colorize_training import recipes
-from colorize_training.data import pack
-from colorize_training.evaluate import COUNTS, evaluate
-from colorize_training.export import export
-from colorize_training.loop import LoopSettings, Run, Stopped
-from colorize_training.validation import Validation
+from colorize_training.names import NAMES
+from colorize_training.settings import LoopSettings, add_options, chosen
+
+# Commands that are not recipes: their module, and what the overview says of them.
+COMMANDS = {
+    "export": ("export", "turn a checkpoint into weights that the service loads"),
+    "evaluate": ("evaluation.command", "measure weights on photographs they never saw"),
+    "ablate": ("ablate", "train and measure the six experiments of vgg-regression"),
+    "classify": ("classify", "ask a classifier of CIFAR-10 what colour is worth to it"),
+    "coverage": ("coverage", "loss against hint coverage, and chroma by hue"),
+    "survey": ("survey", "write a page that asks people which picture is the true one"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = _parser(argv[0] if argv else "").parse_args(argv)
     try:
         return arguments.run(arguments)
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("gimp-colorize-train: stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"gimp-colorize-train: {error}", file=sys.stderr)
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str) -> argparse.ArgumentParser:
+    """All commands by name; the options of `wanted` alone, since importing every network takes seconds."""
     parser = argparse.ArgumentParser(
-        prog="gimp-colorize-train", description="Train the networks that the service holds."
+        prog="gimp-colorize-train", description="Train the networks that the service holds, and measure them."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="RECIPE|COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="RECIPE|COMMAND")
     commands.add_parser("list", help="name the recipes").set_defaults(run=_list)
-    exported = commands.add_parser("export", help="turn a checkpoint into weights that the service loads")
-    exported.add_argument("checkpoint", type=Path)
-    exported.add_argument("weights", type=Path, help="the .safetensors file to write")
-    exported.add_argument("--name", help="name of the weights in the service (default: the recipe's)")
-    exported.add_argument("--title", help="how people read the name (default: the name)")
-    exported.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
-    exported.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence))
-    _add_evaluate(commands)
-    for name in recipes.names():
-        _add_recipe(commands, name)
+    for name, (module, text) in COMMANDS.items():
+        if name == wanted:
+            import_module(f"colorize_training.{module}").add_command(commands)
+        else:
+            commands.add_parser(name, help=text)
+    for name in NAMES:
+        if name == wanted:
+            _add_recipe(commands, name)
+        else:
+            commands.add_parser(name, help=f"train {name}")
     return parser
 
 
-def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("evaluate", help="measure weights on photographs they never saw")
-    command.add_argument("weights", type=Path, help="the .safetensors file")
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders, tar shards, pictures")
-    command.add_argument("--cache", type=Path, required=True, help="folder for decoded photographs")
-    command.add_argument("--hints", type=int, nargs="+", default=COUNTS, help="hint counts (default: %(default)s)")
-    command.add_argument("--pictures", type=int, default=500, help="how many, the first ones (default: %(default)s)")
-    command.add_argument("--table", type=Path, help="CSV file to write as well")
-    command.set_defaults(run=lambda a: evaluate(a.weights, pack(a.data, a.cache), tuple(a.hints), a.table, a.pictures))
-
-
 def _add_recipe(commands: argparse._SubParsersAction, name: str) -> None:
-    command = commands.add_parser(name, help=f"train {name}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders, tar shards, pictures")
-    command.add_argument("--validation", type=Path, nargs="+", default=[], help="the same, never trained on")
-    command.add_argument("--out", type=Path, required=True, help="folder of the run; an earlier run in it is resumed")
-    command.add_argument("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
-    for settings in (recipes.settings_of(name), LoopSettings):
-        for field in dataclasses.fields(settings):
-            option = "--" + field.name.replace("_", "-")
-            command.add_argument(option, type=field.type, default=field.default, help=" ")
-    command.set_defaults(run=_train)
+    from colorize_training.recipes import recipe_class
+
+    recipe = recipe_class(name)
+    about = sys.modules[recipe.__module__].__doc__
+    command = commands.add_parser(
+        recipe.name,
+        help=f"train {recipe.name}",
+        description=about,
+        formatter_class=_Help,
+        epilog="Ctrl-C saves and stops; the same command resumes. Under torchrun it trains on many processes.",
+    )
+    data = command.add_argument_group("Photographs")
+    data.add_argument("--data", nargs="+", required=True, help="folders, tar shards, pictures, lists of URLs or paths")
+    data.add_argument("--validation", nargs="+", default=[], help="the same, never trained on; without it, a split")
+    data.add_argument("--split", type=_shares, default=recipe.split, help="percent to train, validate and test on")
+    data.add_argument("--out", type=Path, required=True, help="folder of the run; an earlier run in it is resumed")
+    data.add_argument("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
+    data.add_argument("--short-side", type=int, default=0, help="to which larger photographs are reduced; 0: as needed")
+    add_options(command, recipe.Settings())
+    add_options(command, recipe.loop)
+    command.set_defaults(run=_train, recipe=recipe)
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """The module's text as it was written, and every option's default."""
+
+
+def _shares(text: str) -> tuple[int, int, int]:
+    """75/15/10 as three whole percentages."""
+    shares = tuple(int(part) for part in text.split("/"))
+    if len(shares) != 3 or sum(shares) != 100 or min(shares) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three percentages such as 75/15/10")
+    return shares
 
 
 def _list(_: argparse.Namespace) -> int:
-    print("\n".join(recipes.names()))
+    print("\n".join(NAMES))
     return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    def chosen(settings: type) -> object:
-        return settings(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(settings)})
+    from colorize_training.loop import Run, Stopped
+    from colorize_training.validation import Validation
+
+    settings = chosen(LoopSettings, arguments)
+    recipe = arguments.recipe(chosen(arguments.recipe.Settings, arguments))
+    photographs, held_out = _photographs(arguments, settings, recipe.settings.seed)
+    validation = Validation(recipe, held_out, settings) if len(held_out) else None
+    try:
+        Run(recipe, settings, photographs, arguments.out).train(validation)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    return 0
+
+
+def _photographs(arguments: argparse.Namespace, settings: LoopSettings, seed: int) -> tuple:
+    """Photographs to train on and to validate with; the three parts of a split are written beside the run."""
+    from colorize_training.data import overlap, pack, split
 
     cache = arguments.cache or arguments.out / "cache"
-    photographs = pack(arguments.data, cache)
-    validation = Validation(pack(arguments.validation, cache)) if arguments.validation else None
-    recipe = recipes.make(arguments.command, chosen(recipes.settings_of(arguments.command)))
-    Run(recipe, chosen(LoopSettings), photographs, arguments.out).train(validation)
-    return 0
+    short_side = arguments.short_side or max(176, settings.size)
+    photographs = pack(arguments.data, cache, short_side)
+    if arguments.validation:
+        held_out = pack(arguments.validation, cache, short_side)
+    else:
+        photographs, held_out, test = split(photographs, arguments.split, seed)
+        parts = {"training": photographs.names, "validation": held_out.names, "test": test.names}
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "split.json").write_text(json.dumps(parts, indent=1) + "\n")
+    if twice := overlap(photographs, held_out):
+        raise ValueError(f"{len(twice)} pictures are both trained on and held out, such as {twice[0]}; part them")
+    return photographs, held_out

@@ -52,9 +52,11 @@ class LoopSettings:
     clip: float = setting(1.0, "largest norm of the gradient; 0: any")
     validate_every: int = setting(16_000, "samples between validations; each may save the best weights")
     validate_on: int = setting(48, "photographs of a validation")
+    validate_size: int = setting(0, "pixels of their side; 0: SIZE")
     save_every: int = setting(300, "seconds between checkpoints")
     precision: str = setting(
         "auto", "arithmetic of the forward pass; auto: bf16 where the device has it", ("auto", "bf16", "fp32")
     )
+    drawers: int = setting(1, "threads that draw pictures ahead; a GPU wants several")
     threads: int = setting(0, "CPU threads; 0: torch's own choice")
     device: str = setting("auto", "cuda, cpu or auto")

@@ -1,6 +1,7 @@
-"""What is measured while a network trains: iColoriT's protocol on pictures it never sees, and a sheet to look at.
+"""What is measured while a network trains, on photographs it never learns from, and a sheet to look at.
 
-224 px squash, 2x2 hint cells at uniform places with a seed of their own per picture, PSNR of the 8-bit RGB with L kept.
+The recipe's own loss, and iColoriT's protocol through the interface that the service uses: pictures squashed, 2x2 hint
+cells at uniform places with a seed of their own per picture, PSNR of the 8-bit RGB with L kept.
 """
 
 from pathlib import Path
@@ -8,88 +9,108 @@ from pathlib import Path
 import numpy as np
 import torch
 from colorize_daemon.colour import lab_to_srgb, srgb_to_lab
-from colorize_daemon.networks.chroma import CHROMA_STRIDE
-from PIL import Image
+from colorize_daemon.networks.served import CHROMA_STRIDE, ServedNetwork
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_training.data import PackedPhotographs
+from colorize_training.data import PackedPhotographs, planes, squash
+from colorize_training.recipes import Recipe
+from colorize_training.settings import LoopSettings
 
-SIDE = 224
 COUNTS = (0, 1, 10, 50)
+CAUTIOUS, VIVID = 1.0, 0.4  # temperatures
 SHEET_ROWS = 10
+HEADING = 18  # pixels
+HEADINGS = ("input", "prediction", "vivid", "10 hints", "truth")
 
 
 class Validation:
-    """Pictures for `run`, squashed to 224 px once."""
+    """The first `validate_on` photographs, for `run`; the same pictures and hints every time."""
 
-    def __init__(self, photographs: PackedPhotographs, count: int = 48) -> None:
-        self.pictures = [_planes(squash(photographs[n])) for n in range(min(count, len(photographs)))]
+    def __init__(self, recipe: Recipe, photographs: PackedPhotographs, settings: LoopSettings) -> None:
+        self.recipe, self.photographs, self.settings = recipe, photographs, settings
+        self.count = min(settings.validate_on, len(photographs))
 
     @torch.no_grad()
-    def run(self, network: nn.Module, sheet: Path) -> dict[str, float]:
-        """Mean PSNR of the regression after 0, 1, 10, 50 hints and of the vivid result, and both colourfulnesses."""
+    def run(self, network: nn.Module, served: ServedNetwork, sheet: Path) -> dict[str, float]:
+        """Mean loss; PSNR after 0, 1, 10, 50 hints and of the vivid result; colourfulness. Draws the picture `sheet`.
+
+        "psnr" is the sum of the PSNR after no and after 10 hints: what a checkpoint is chosen by.
+        """
+        side = self.settings.validate_size or self.settings.size
+        side = -(-side // served.stride) * served.stride
         rows, scores = [], []
-        for number, rgb in enumerate(self.pictures):
-            row, score = self._judge(network, rgb, number)
+        for number in range(self.count):
+            rgb = planes(squash(self.photographs[number], side))[None].to(_device(network))
+            row, score = _judge(served, rgb, number)
             scores.append(score)
-            if number < SHEET_ROWS:
-                rows.append(row)
-        Image.fromarray(np.concatenate(rows)).save(sheet)
+            rows.append(row)
+        _draw_sheet(rows[:SHEET_ROWS], sheet)
         means = {key: float(np.mean([s[key] for s in scores])) for key in scores[0]}
-        return {"score": means["psnr_0"] + means["psnr_10"], **means}
+        return {"loss": self._loss(network), "psnr": means["psnr_0"] + means["psnr_10"], **means}
 
-    def _judge(self, network: nn.Module, rgb: Tensor, number: int) -> tuple[np.ndarray, dict[str, float]]:
-        lab = srgb_to_lab(rgb)
-        lightness, ab = lab[:, :1], lab[:, 1:]
-        embedding = network.encode(lightness)
-        score, shown = {}, [lightness.expand(-1, 3, -1, -1) / 100]
-        for count in COUNTS:
-            output = network.decode(embedding, point_hints(ab, count, number))
-            coloured = recolour(lightness, output.ab)
-            score[f"psnr_{count}"] = psnr(coloured, rgb)
-            if count in (0, 10):
-                shown.append(coloured)
-            if count == 0:
-                vivid = recolour(lightness, network.chroma(output, 0.4))
-                shown.append(vivid)
-                score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(_bytes(coloured))}
-                score |= {
-                    "colourful_vivid": colourfulness(_bytes(vivid)),
-                    "colourful_truth": colourfulness(_bytes(rgb)),
-                }
-        shown.append(rgb)
-        return _bytes(torch.cat(shown, 3)), score
+    def _loss(self, network: nn.Module) -> float:
+        """Mean loss of the pictures that the recipe draws of the photographs, not augmented."""
+        objective = self.recipe.turns(0.0)[-1].objective
+        losses = []
+        for number in range(self.count):
+            rng = np.random.default_rng([8, number])
+            sample = self.recipe.sample(self.photographs[number], self.settings.size, rng, augment=False)
+            batch = type(sample)(*(part[None].to(_device(network)) for part in sample))
+            losses.append(self.recipe.loss(network, batch, objective)[0].item())
+        return float(np.mean(losses))
 
 
-def squash(photograph: np.ndarray) -> np.ndarray:
-    """RGB (224, 224, 3) uint8, whatever the aspect was: the protocol wants it so."""
-    return np.array(Image.fromarray(photograph).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
-def _planes(rgb: np.ndarray) -> Tensor:
-    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
+def _judge(network: ServedNetwork, rgb: Tensor, number: int) -> tuple[np.ndarray, dict[str, float]]:
+    lab = srgb_to_lab(rgb)
+    lightness, ab = lab[:, :1], lab[:, 1:]
+    embedding = network.encode(lightness)
+    coloured = {}
+    for count in COUNTS:
+        output = network.decode(embedding, point_hints(ab, count, number))
+        coloured[count] = recolour(lightness, network.chroma(output, CAUTIOUS))
+        if count == 0:
+            vivid = recolour(lightness, network.chroma(output, VIVID))
+    score = {f"psnr_{count}": psnr(picture, rgb) for count, picture in coloured.items()}
+    score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(_bytes(coloured[0]))}
+    score |= {"colourful_vivid": colourfulness(_bytes(vivid)), "colourful_truth": colourfulness(_bytes(rgb))}
+    shown = [lightness.expand(-1, 3, -1, -1) / 100, coloured[0], vivid, coloured[10], rgb]
+    return _bytes(torch.cat(shown, 3)), score
+
+
+def _draw_sheet(rows: list[np.ndarray], path: Path) -> None:
+    """The rows below each other, under headings."""
+    picture = np.concatenate([np.full((HEADING, rows[0].shape[1], 3), 255, np.uint8), *rows])
+    sheet = Image.fromarray(picture)
+    draw, column = ImageDraw.Draw(sheet), sheet.width // len(HEADINGS)
+    for number, heading in enumerate(HEADINGS):
+        draw.text((number * column + 4, 2), heading, fill=(0, 0, 0), font=ImageFont.load_default(12))
+    sheet.save(path)
 
 
 def _bytes(rgb: Tensor) -> np.ndarray:
     """8-bit RGB (H, W, 3) of planes (1, 3, H, W) in 0..1."""
-    return (rgb[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    return (rgb[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
 
 
 def point_hints(ab: Tensor, count: int, seed: int) -> Tensor:
-    """Hint planes (1, 3, H/2, W/2) of `count` cells of 2x2 pixels of ab (1, 2, H, W), at places that follow from the
-    seed.
+    """Hint planes (1, 3, H/2, W/2): `count` cells of 2x2 pixels of ab (1, 2, H, W), at places that follow from `seed`.
 
     The places of a smaller count are the first of a larger one's.
     """
     cells = F.avg_pool2d(ab, CHROMA_STRIDE)
     _, _, height, width = cells.shape
     places = np.random.default_rng([7, seed]).permutation(height * width)[:count]
-    planes = torch.zeros(1, 3, height, width)
+    hints = torch.zeros(1, 3, height, width, device=ab.device)
     ys, xs = torch.from_numpy(places // width), torch.from_numpy(places % width)
-    planes[0, :2, ys, xs] = cells[0, :, ys, xs]
-    planes[0, 2, ys, xs] = 1
-    return planes
+    hints[0, :2, ys, xs] = cells[0, :, ys, xs]
+    hints[0, 2, ys, xs] = 1
+    return hints
 
 
 def recolour(lightness: Tensor, ab: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from colorize_training.data import PackedPhotographs
+from colorize_training.names import RECIPES
 from colorize_training.settings import LoopSettings
 
 
@@ -32,7 +33,8 @@ class Recipe(ABC):
     `Settings` is a frozen dataclass (see `settings.setting`) with at least `seed` and `batch`; `loop` are the loop's
     defaults for this recipe; `space` is where its own chroma error is measured; `split` the shares in percent of
     training, validation and test where one set of photographs is given; `served_prefix` where in the trained module
-    the served network lies; `judged_by` what chooses the best checkpoint: "loss" (lowest on the validation
+    the served network lies; `side` of the network's picture in the service, 0 for the size of the training pictures;
+    `judged_by` what chooses the best checkpoint: "loss" (lowest on the validation
     photographs) or "psnr" (highest).
     """
 
@@ -42,6 +44,7 @@ class Recipe(ABC):
     space: ClassVar[ChromaSpace]
     split: ClassVar[tuple[int, int, int]] = (75, 15, 10)
     served_prefix: ClassVar[str] = ""
+    side: ClassVar[int] = 0
     judged_by: ClassVar[str] = "loss"
 
     def __init__(self, settings: Any) -> None:
@@ -74,24 +77,7 @@ class Recipe(ABC):
         """The mean loss of a batch (samples, stacked), and its parts for the log, detached."""
 
 
-_CLASSES = {
-    "chroma": "chroma:ChromaRecipe",
-    "vgg-regression": "vgg_regression:VggRegressionRecipe",
-    "zhang-regression": "zhang:ZhangRegressionRecipe",
-    "zhang-classification": "zhang:ZhangClassificationRecipe",
-    "zhang-classification-vgg": "zhang:ZhangClassificationVggRecipe",
-    "resnet-gan": "resnet_gan:ResNetGanRecipe",
-    "densenet": "densenet:DenseNetRecipe",
-    "rtnet": "palette:RTNetRecipe",
-    "hnet": "palette:HNetRecipe",
-}
-
-
-def names() -> list[str]:
-    return sorted(_CLASSES)
-
-
 def recipe_class(name: str) -> type[Recipe]:
     """The class of a recipe. Raises KeyError for an unknown name."""
-    module, _, own = _CLASSES[name].partition(":")
+    module, _, own = RECIPES[name].partition(":")
     return getattr(import_module(f"{__name__}.{module}"), own)
