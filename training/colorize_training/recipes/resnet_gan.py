@@ -187,11 +187,13 @@ def _cross_entropy(logits: Tensor, real: bool) -> Tensor:
 @contextmanager
 def _still(module: nn.Module) -> Iterator[None]:
     """Gradients pass through the module, and none stay in its parameters."""
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     module.requires_grad_(False)
     try:
         yield
     finally:
-        module.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)
 
 
 def _start_normal(module: nn.Module) -> None:
