@@ -55,7 +55,8 @@ class Run:
     """
 
     def __init__(self, recipe: Recipe, settings: LoopSettings, photographs: PackedPhotographs, out: Path) -> None:
-        self.recipe, self.settings, self.photographs, self.out = recipe, settings, photographs, out
+        self.recipe, self.settings, self.out = recipe, settings, out
+        self.photographs = _share(photographs, settings.training_share, recipe.settings.seed)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.team = Team.join(settings.device)
@@ -313,6 +314,14 @@ class Run:
 
 
 _ELSE = "choose another --out, or the settings of run.json beside it"
+
+
+def _share(photographs: PackedPhotographs, share: float, seed: int) -> PackedPhotographs:
+    """A random part of the photographs; the smaller part of the same seed lies within the larger one."""
+    if share == 1:
+        return photographs
+    count = max(1, round(share * len(photographs)))
+    return photographs.subset(np.sort(np.random.default_rng([seed, 3]).permutation(len(photographs))[:count]))
 
 
 class _Interrupt:

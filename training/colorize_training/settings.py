@@ -37,6 +37,7 @@ class LoopSettings:
     """Settings of the loop."""
 
     samples: int = setting(200_000, "pictures seen in the whole run")
+    training_share: float = setting(1.0, "share of the training photographs that is used, drawn by chance")
     size: int = setting(160, "pixels of a training picture's side")
     early_size: int = setting(0, "the same until EARLY_SHARE of the samples is seen; 0: SIZE throughout")
     early_share: float = setting(0.6, "share of the samples that are seen at EARLY_SIZE")

@@ -4,6 +4,7 @@ The recipe's own loss, and iColoriT's protocol through the interface that the se
 cells at uniform places with a seed of their own per picture, PSNR of the 8-bit RGB with L kept.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Validation:
             row, score = _judge(served, rgb, number)
             scores.append(score)
             rows.append(row)
-        _draw_sheet(rows[:SHEET_ROWS], sheet)
+        draw_sheet(rows[:SHEET_ROWS], HEADINGS, sheet)
         means = {key: float(np.mean([s[key] for s in scores])) for key in scores[0]}
         return {"loss": self._loss(network), "psnr": means["psnr_0"] + means["psnr_10"], **means}
 
@@ -77,23 +78,23 @@ def _judge(network: ServedNetwork, rgb: Tensor, number: int) -> tuple[np.ndarray
         if count == 0:
             vivid = recolour(lightness, network.chroma(output, VIVID))
     score = {f"psnr_{count}": psnr(picture, rgb) for count, picture in coloured.items()}
-    score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(_bytes(coloured[0]))}
-    score |= {"colourful_vivid": colourfulness(_bytes(vivid)), "colourful_truth": colourfulness(_bytes(rgb))}
+    score |= {"psnr_vivid": psnr(vivid, rgb), "colourful_0": colourfulness(to_bytes(coloured[0]))}
+    score |= {"colourful_vivid": colourfulness(to_bytes(vivid)), "colourful_truth": colourfulness(to_bytes(rgb))}
     shown = [lightness.expand(-1, 3, -1, -1) / 100, coloured[0], vivid, coloured[10], rgb]
-    return _bytes(torch.cat(shown, 3)), score
+    return to_bytes(torch.cat(shown, 3)), score
 
 
-def _draw_sheet(rows: list[np.ndarray], path: Path) -> None:
-    """The rows below each other, under headings."""
+def draw_sheet(rows: list[np.ndarray], headings: Sequence[str], path: Path) -> None:
+    """Rows (H, W, 3) uint8 of equally wide pictures below each other, under a heading for each column."""
     picture = np.concatenate([np.full((HEADING, rows[0].shape[1], 3), 255, np.uint8), *rows])
     sheet = Image.fromarray(picture)
-    draw, column = ImageDraw.Draw(sheet), sheet.width // len(HEADINGS)
-    for number, heading in enumerate(HEADINGS):
+    draw, column = ImageDraw.Draw(sheet), sheet.width // len(headings)
+    for number, heading in enumerate(headings):
         draw.text((number * column + 4, 2), heading, fill=(0, 0, 0), font=ImageFont.load_default(12))
     sheet.save(path)
 
 
-def _bytes(rgb: Tensor) -> np.ndarray:
+def to_bytes(rgb: Tensor) -> np.ndarray:
     """8-bit RGB (H, W, 3) of planes (1, 3, H, W) in 0..1."""
     return (rgb[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
 

@@ -8,7 +8,7 @@ DEPTHS = (2, 2, 3, 3, 3)  # convolutions of each block
 
 
 class VggStages(nn.Module):
-    """The first `blocks` of VGG16's five blocks; keys of `torchvision.models.vgg16` can be loaded into them."""
+    """The first `blocks` of VGG16's five blocks, started as torchvision starts them."""
 
     CHANNELS = (64, 128, 256, 512, 512)
 
@@ -41,7 +41,10 @@ class VggStages(nn.Module):
 def _block(channels: int, out: int, depth: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Conv2d(channels, out, 3, padding=1), nn.ReLU()]
+        convolution = nn.Conv2d(channels, out, 3, padding=1)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(convolution.bias)
+        layers += [convolution, nn.ReLU()]
         channels = out
     return nn.Sequential(*layers)
 
