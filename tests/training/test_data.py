@@ -1,11 +1,26 @@
-import io
+"""Packs: what is in them, that they stay what they are, and how they are divided."""
+
+import os
 import tarfile
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from colorize_training.data import Skipped, draw_crop, pack, read_photographs
+import torch
+from colorize_daemon.colour import srgb_to_lab
+from colorize_training.data import PackedPhotographs, draw_crop, lightness_statistics, manifest, overlap, pack, split
 from PIL import Image
+
+
+def save_noise(folder: Path, count: int, seed: int = 0, side: int = 32) -> None:
+    """Small coloured pictures, no two of them equal."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        colour = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(colour).resize((side, side), Image.Resampling.NEAREST).save(folder / f"{number:03d}.png")
 
 
 def test_folders_and_shards_give_the_same_photographs(picture_folder: Path, tmp_path: Path) -> None:
@@ -16,24 +31,8 @@ def test_folders_and_shards_give_the_same_photographs(picture_folder: Path, tmp_
     assert len(a) == len(b) == 12
     assert all(np.array_equal(a[n], b[n]) for n in range(12))
     assert a.digest == b.digest
+    assert a.labels is None
     assert all(min(a[n].shape[:2]) == 96 for n in range(12))
-
-
-def test_unusable_files_are_skipped_with_their_reason(picture_folder: Path, tmp_path: Path, photograph) -> None:
-    rgb = photograph("coffee").rgb
-    Image.fromarray(rgb).save(tmp_path / "good.jpg")
-    whole = io.BytesIO()
-    Image.fromarray(rgb).save(whole, "PNG")
-    (tmp_path / "truncated.png").write_bytes(whole.getvalue()[:5000])
-    (tmp_path / "nonsense.jpg").write_bytes(b"not a picture")
-    Image.fromarray(photograph("coffee").gray).save(tmp_path / "gray.png")
-    Image.fromarray(rgb).convert("CMYK").save(tmp_path / "cmyk.jpg")
-    skipped = Skipped()
-    names = [Path(name).name for name, _ in read_photographs([tmp_path], skipped)]
-    assert names == ["cmyk.jpg", "good.jpg"]
-    assert {Path(n).name for n in skipped.reasons} == {"truncated.png", "nonsense.jpg", "gray.png"}
-    assert "no colour" in skipped.reasons[str(tmp_path / "gray.png")]
-    assert str(skipped).startswith("3 files skipped")
 
 
 def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
@@ -50,6 +49,102 @@ def test_an_interrupted_pack_is_made_anew(picture_folder: Path, tmp_path: Path) 
     index.unlink()
     (index.parent / "pixels.part").write_bytes(b"half")
     assert pack([picture_folder], tmp_path, 96).digest == first.digest
+
+
+def test_a_pack_is_opened_not_made_again(tmp_path: Path) -> None:
+    save_noise(tmp_path / "in", 3)
+    pack([tmp_path / "in"], tmp_path / "cache")
+    before = next((tmp_path / "cache").glob("*/pixels.u8")).stat().st_mtime_ns
+    again = pack([tmp_path / "in"], tmp_path / "cache")
+    assert next((tmp_path / "cache").glob("*/pixels.u8")).stat().st_mtime_ns == before
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert not again.pixels.flags.writeable  # the file's own pages, not a copy
+
+
+def test_a_change_far_down_in_a_folder_asks_for_a_new_pack(tmp_path: Path) -> None:
+    save_noise(tmp_path / "in", 2)
+    save_noise(tmp_path / "in" / "deep", 2, seed=1)
+    first = pack([tmp_path / "in"], tmp_path / "cache")
+    Image.new("RGB", (32, 32), "teal").save(tmp_path / "in" / "deep" / "new.png")
+    assert (len(first), len(pack([tmp_path / "in"], tmp_path / "cache"))) == (4, 5)
+    os.utime(tmp_path / "in" / "deep" / "new.png", ns=(1, 1))
+    pack([tmp_path / "in"], tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_calls_that_pack_at_once_share_one_pack(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """Of threads here, for speed: the lock belongs to an open file, so processes see the same."""
+    save_noise(tmp_path / "in", 40)
+    with ThreadPoolExecutor(3) as pool:
+        packs = list(pool.map(lambda _: pack([tmp_path / "in"], tmp_path / "cache"), range(3)))
+    assert len({photographs.digest for photographs in packs}) == 1
+    assert capfd.readouterr().err.count("decoding photographs: 0img") == 1
+    assert packs[0].digest == pack([tmp_path / "in"], tmp_path / "other").digest
+
+
+def test_packing_needs_no_more_memory_for_more_photographs(tmp_path: Path) -> None:
+    peaks = []
+    for count in (4, 16):
+        save_noise(tmp_path / str(count), count, side=256)
+        tracemalloc.start()
+        pack([tmp_path / str(count)], tmp_path / "cache", 256)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2 * 256 * 256 * 3  # twelve photographs more, less than two in memory
+
+
+def test_a_subset_keeps_names_and_pixels_and_its_digest_tells_it(packed: PackedPhotographs) -> None:
+    part = packed.subset([5, 0])
+    assert part.names == [packed.names[5], packed.names[0]]
+    assert np.array_equal(part[0], packed[5])
+    assert len({packed.digest, part.digest, packed.subset([0, 5]).digest, packed.subset([5]).digest}) == 4
+    assert part.digest == packed.subset(np.array([5, 0])).digest
+    assert part.subset([1]).names == [packed.names[0]]
+
+
+def test_a_split_is_random_disjoint_and_whole(tmp_path: Path) -> None:
+    save_noise(tmp_path / "in", 40)
+    photographs = pack([tmp_path / "in"], tmp_path / "cache")
+    parts = split(photographs, (75, 15, 10), 3)
+    assert [len(part) for part in parts] == [30, 6, 4]
+    assert sorted(name for part in parts for name in part.names) == photographs.names
+    again, other = split(photographs, (75, 15, 10), 3), split(photographs, (75, 15, 10), 4)
+    assert [part.digest for part in again] == [part.digest for part in parts]
+    assert [part.names for part in other] != [part.names for part in parts]
+    assert not overlap(parts[0], parts[1])
+    assert overlap(parts[0], photographs) == parts[0].names
+    assert manifest(parts[1]) | manifest(parts[0]) | manifest(parts[2]) == manifest(photographs)
+    assert [len(part) for part in split(photographs, (1, 1, 0), 3)] == [20, 20, 0]
+
+
+def test_equal_photographs_stay_on_one_side_of_a_split(tmp_path: Path) -> None:
+    save_noise(tmp_path / "in", 10)
+    photographs = pack([tmp_path / "in"], tmp_path / "cache").subset(np.repeat(np.arange(10), 3))
+    for seed in range(5):
+        train, validation, test = split(photographs, (60, 20, 20), seed)
+        assert (len(train), len(validation), len(test)) == (18, 6, 6)
+        assert not overlap(train, validation) + overlap(train, test) + overlap(validation, test)
+
+
+@pytest.mark.parametrize(("shares", "reason"), [((75, 15, 10), "too few"), ((0, 0, 0), "shares"), ((2, -1, 1), "shar")])
+def test_a_split_that_cannot_be_is_refused(packed: PackedPhotographs, shares: tuple, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        split(packed.subset([0, 1]), shares, 0)
+
+
+def test_lightness_statistics_count_every_photograph_the_same(tmp_path: Path, packed: PackedPhotographs) -> None:
+    Image.new("RGB", (32, 32), (0, 0, 255)).save(tmp_path / "blue.png")  # L* 32.30
+    Image.new("RGB", (64, 64), (255, 255, 0)).save(tmp_path / "yellow.png")  # L* 97.14
+    mean, deviation = lightness_statistics(pack([tmp_path], tmp_path / "cache"))
+    assert mean == pytest.approx((0.3230 + 0.9714) / 2, abs=1e-4)
+    assert deviation == pytest.approx((0.9714 - 0.3230) / 2, abs=1e-4)
+    one = packed.subset([3])
+    lightness = srgb_to_lab(torch.from_numpy(one[0].transpose(2, 0, 1).astype(np.float64) / 255))[0] / 100
+    assert lightness_statistics(one, sample=5) == pytest.approx(
+        (lightness.mean().item(), lightness.std().item()), abs=1e-4
+    )
+    with pytest.raises(ValueError, match="no photographs"):
+        lightness_statistics(packed.subset([]))
 
 
 def test_crops_repeat_with_their_seed_and_lie_inside(photograph) -> None:

@@ -1,0 +1,168 @@
+"""Photographs decoded once into one memory-mapped file.
+
+A small machine cannot decode and train at once, so `pack` writes every photograph as raw RGB beside an index; the loop
+then only crops. What cannot be used is skipped with its reason, counted, and listed in skipped.tsv beside the pack.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
+from colorize_training.data.photographs import PackedPhotographs, fingerprint
+from colorize_training.data.source import Picture, Source
+from colorize_training.data.sources import source_of
+
+FORMAT = 2  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
+
+
+class Photograph(NamedTuple):
+    """A decoded photograph: RGB (H, W, 3) uint8."""
+
+    name: str
+    pixels: np.ndarray
+    fingerprint: str
+    label: int | None
+
+
+def read_photographs(
+    sources: Sequence[str | Path], skipped: Skipped, downloads: Path, short_side: int
+) -> Iterator[Photograph]:
+    """Every usable photograph of `sources` (see data.sources), in their order; all others go to `skipped`."""
+    return _usable([source_of(source) for source in sources], skipped, downloads, short_side)
+
+
+def _usable(sources: list[Source], skipped: Skipped, downloads: Path, short_side: int) -> Iterator[Photograph]:
+    known: dict[str, str] = {}
+    for picture in (p for source in sources for p in source.pictures(downloads)):
+        try:
+            photograph = _photograph(picture, short_side)
+            if picture.label is None:
+                _check(photograph, known)
+        except UNREADABLE as error:
+            skipped.note(picture.name, error)
+        else:
+            yield photograph
+
+
+def _photograph(picture: Picture, short_side: int) -> Photograph:
+    pixels = np.asarray(_reduce(picture.load(), short_side))
+    return Photograph(picture.name, pixels, fingerprint(pixels), picture.label)
+
+
+def _check(photograph: Photograph, known: dict[str, str]) -> None:
+    check_colour(photograph.pixels)
+    if photograph.fingerprint in known:
+        raise Unusable(f"the same picture as {known[photograph.fingerprint]}")
+    known[photograph.fingerprint] = photograph.name
+
+
+def _reduce(image: Image.Image, short_side: int) -> Image.Image:
+    scale = short_side / min(image.size)
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
+
+
+def pack(sources: Sequence[str | Path], folder: Path, short_side: int = 176) -> PackedPhotographs:
+    """Decode `sources` (see data.sources) into `folder`, or open what an earlier call packed from the same files.
+
+    Photographs whose short side is larger than `short_side` are reduced to it. A call that was stopped is made anew by
+    the next one, with the downloads that it had. Several processes may ask for the same pack: one makes it, the others
+    wait. Raises FileNotFoundError for a source that is not there, ValueError where no photograph can be used.
+    """
+    found = [source_of(source) for source in sources]
+    target = folder / _key(sources, found, short_side)
+    target.mkdir(parents=True, exist_ok=True)
+    with _alone(target / "lock"):
+        if not (target / "index.json").exists():
+            _write_pack(found, target, folder / "downloads", short_side)
+    return _open(target)
+
+
+def _key(texts: Sequence[str | Path], sources: list[Source], short_side: int) -> str:
+    """What a pack depends on, as the name of its folder."""
+    described = [[str(text), [_stamp(path) for path in s.files()]] for text, s in zip(texts, sources, strict=True)]
+    return hashlib.blake2b(json.dumps([FORMAT, short_side, described]).encode(), digest_size=8).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Place, size and time of a file; zeros where a list names one that is not there."""
+    if not path.exists():
+        return str(path.absolute()), 0, 0
+    state = path.stat()
+    return str(path.resolve()), state.st_size, state.st_mtime_ns
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time; the system gives the lock back however a process ends."""
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _open(target: Path) -> PackedPhotographs:
+    meta = json.loads((target / "index.json").read_text())
+    pixels = np.memmap(target / "pixels.u8", dtype=np.uint8, mode="r").view(np.ndarray)
+    labels = None if meta["labels"] is None else np.array(meta["labels"], dtype=np.int64)
+    index = np.array(meta["index"], dtype=np.int64)
+    return PackedPhotographs(pixels, index, meta["names"], meta["digest"], meta["fingerprints"], labels)
+
+
+def _write_pack(sources: list[Source], target: Path, downloads: Path, short_side: int) -> None:
+    skipped, table = Skipped(), _Table()
+    with open(target / "pixels.part", "wb") as out:
+        found = _usable(sources, skipped, downloads, short_side)
+        for photograph in tqdm(found, desc="decoding photographs", unit="img"):
+            table.add(photograph, out)
+    skipped.write(target / "skipped.tsv")
+    if not table.names:
+        raise ValueError(f"no colour photograph in {', '.join(str(s.path) for s in sources)}\n{skipped}")
+    if skipped.reasons:
+        print(f"{skipped}\n  listed in {target / 'skipped.tsv'}", flush=True)
+    os.replace(target / "pixels.part", target / "pixels.u8")
+    (target / "index.part").write_text(json.dumps(table.described()))
+    os.replace(target / "index.part", target / "index.json")
+
+
+@dataclass
+class _Table:
+    """The index of a pack while it is written."""
+
+    index: list[tuple[int, int, int]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    fingerprints: list[str] = field(default_factory=list)
+    labels: list[int | None] = field(default_factory=list)
+    offset: int = 0
+
+    def add(self, photograph: Photograph, out: BinaryIO) -> None:
+        self.index.append((self.offset, *photograph.pixels.shape[:2]))
+        self.names.append(photograph.name)
+        self.fingerprints.append(photograph.fingerprint)
+        self.labels.append(photograph.label)
+        self.offset += out.write(photograph.pixels.tobytes())
+
+    def described(self) -> dict[str, Any]:
+        labels = None if None in self.labels else self.labels
+        if labels is None and any(label is not None for label in self.labels):
+            print("only some of the photographs have labels: they are packed without", flush=True)
+        digest = hashlib.blake2b(json.dumps([self.fingerprints, labels]).encode(), digest_size=16).hexdigest()
+        return {
+            "index": self.index,
+            "names": self.names,
+            "fingerprints": self.fingerprints,
+            "labels": labels,
+            "digest": digest,
+        }
