@@ -1,0 +1,132 @@
+"""The nine-block networks of report 001, after Zhang et al. (2016): regression of ab, or a distribution over ab bins.
+
+Layers are those of the report's Figure 4: 3x3 convolutions, ReLU after each, batch norm at the end of a block, strides
+instead of pooling, blocks 5 and 6 dilated, three 4x4 transpose convolutions back to full resolution.
+
+The report names 313 bins, which it has from Zhang et al.; those were counted on ImageNet's pictures and reach beyond
+sRGB. Here the bins are those of side 10 that an sRGB colour can fall into (`bins.bin_centres`), which are fewer.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from colorize_daemon.networks.bins import annealed_mean, bin_centres
+from colorize_daemon.networks.imagenet import DEVIATION, MEAN
+from colorize_daemon.networks.served import AutomaticNetwork
+from colorize_daemon.networks.spaces import CIELAB
+from colorize_daemon.networks.vgg import VggStages
+
+# Figure 4, blocks 1 to 7: each convolution's channels, stride and dilation
+BLOCKS = (
+    ((64, 1, 1), (64, 2, 1)),
+    ((128, 1, 1), (128, 2, 1)),
+    ((256, 1, 1), (256, 1, 1), (256, 2, 1)),
+    ((512, 1, 1),) * 3,
+    ((512, 1, 2),) * 3,
+    ((512, 1, 2),) * 3,
+    ((512, 1, 1),) * 3,
+)
+DECONVOLUTIONS, WIDTH = 3, 256  # block 8
+
+
+@dataclass(frozen=True)
+class ZhangConfig:
+    """The report fixes every size."""
+
+
+class ZhangRegression(AutomaticNetwork):
+    """L -> ab as 0..1 (`spaces.CIELAB`) at full resolution."""
+
+    Config = ZhangConfig
+    stride = 8
+
+    def __init__(self, config: ZhangConfig | None = None) -> None:
+        super().__init__(config)
+        self.trunk = _trunk()
+        self.up = _deconvolutions()
+        self.last = nn.Sequential(nn.Conv2d(WIDTH, 2, 1), nn.Sigmoid())
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        return self.last(self.up(self.trunk(lightness / 100)))
+
+    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
+        return CIELAB.to_ab(prediction.float(), lightness)
+
+
+class ZhangClassification(AutomaticNetwork):
+    """L -> logits (B, K, H, W) over `bin_centres()`; temperature 1 gives the mean, towards 0 the mode."""
+
+    Config = ZhangConfig
+    stride = 8
+
+    def __init__(self, config: ZhangConfig | None = None) -> None:
+        super().__init__(config)
+        self.register_buffer("centres", bin_centres(), persistent=False)
+        self.trunk = _trunk()
+        self.up = _deconvolutions()
+        self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        return self.last(self.up(self.trunk(lightness / 100)))
+
+    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
+        return annealed_mean(prediction, temperature, self.centres)
+
+
+class ZhangClassificationVgg(AutomaticNetwork):
+    """Transfer learning: VGG16's five blocks in place of blocks 1 to 7; logits (B, K, H/2, W/2).
+
+    VGG's last features have stride 16, and block 8 stays as it is, so the distribution has half the picture's
+    resolution; the report does not say how it came back to the full one, and Zhang et al. predict at a quarter.
+    The gray picture is repeated to three channels and normalised as VGG's training pictures were.
+    """
+
+    Config = ZhangConfig
+    stride = 16
+
+    def __init__(self, config: ZhangConfig | None = None) -> None:
+        super().__init__(config)
+        self.register_buffer("centres", bin_centres(), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
+        self.encoder = VggStages()
+        self.up = _deconvolutions()
+        self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
+
+    def predict(self, lightness: Tensor) -> Tensor:
+        gray = (lightness / 100 - self.mean) / self.deviation  # (B, 3, H, W)
+        return self.last(self.up(self.encoder(gray)[-1]))
+
+    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
+        return annealed_mean(prediction, temperature, self.centres)
+
+
+def _trunk() -> nn.Sequential:
+    """Blocks 1 to 7: (B, 1, H, W) -> (B, 512, H/8, W/8)."""
+    layers: list[nn.Module] = []
+    channels = 1
+    for block in BLOCKS:
+        for out, stride, dilation in block:
+            layers += [nn.Conv2d(channels, out, 3, stride, padding=dilation, dilation=dilation), nn.ReLU()]
+            channels = out
+        layers.append(nn.BatchNorm2d(channels))
+    return _started(nn.Sequential(*layers))
+
+
+def _deconvolutions() -> nn.Sequential:
+    """Block 8: (B, 512, h, w) -> (B, 256, 8 h, 8 w)."""
+    layers: list[nn.Module] = []
+    for channels in (BLOCKS[-1][-1][0], *[WIDTH] * (DECONVOLUTIONS - 1)):
+        layers += [nn.ConvTranspose2d(channels, WIDTH, 4, stride=2, padding=1), nn.ReLU()]
+    return _started(nn.Sequential(*layers))
+
+
+def _started(module: nn.Sequential) -> nn.Sequential:
+    """He et al. (2015): three convolutions in a row without a norm would otherwise lose the signal."""
+    for layer in module:
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    return module
