@@ -289,7 +289,8 @@ class Run:
                 raise ValueError(
                     f"{self.last} was trained with another {key} ({state.get(key)}, now {now[key]}); {_ELSE}"
                 )
-        changed = [k for k, v in now["settings"].items() if k not in FREE and state["settings"].get(k) != v]
+        then = state["settings"]  # of an earlier version that may not have had every setting
+        changed = [k for k, v in now["settings"].items() if k not in FREE and then.get(k, v) != v]
         if changed:
             raise ValueError(f"{self.last} was trained with another --{changed[0].replace('_', '-')}; {_ELSE}")
 
