@@ -79,12 +79,8 @@ class Measured:
 
     def write(self, out: Path, name: str) -> None:
         """`coverage.csv`, `coverage.png`, `hues.csv` and `hues.png`."""
-        table = [
-            (c, *np.mean(values, 0), np.std(values, 0)[0] / len(values) ** 0.5) for c, values in self.errors.items()
-        ]
-        _write_csv(
-            out / "coverage.csv", ("coverage %", "loss", "plain", "blurred", "PSNR dB", "loss std. error"), table
-        )
+        table = [(*np.mean(values, 0), np.std(values, 0)[1] / len(values) ** 0.5) for values in self.errors.values()]
+        _write_csv(out / "coverage.csv", ("covered %", "loss", "plain", "blurred", "PSNR dB", "loss std. error"), table)
         _draw_coverage(table, name, out / "coverage.png")
         strengths = {c: _strengths(values) for c, values in self.hues.items()}
         columns = ("hue", "pixels", *(f"strength at {c} % hints" for c in strengths))
