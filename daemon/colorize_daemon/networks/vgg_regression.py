@@ -3,9 +3,11 @@
 The report takes the network of Hwang and Zhou (2016), which is the residual encoder of Dahl (2016): from the deepest
 features upwards, each level is brought to twice the size and the channels of the next one, whose batch-normalised VGG
 features are added, element by element. The report's own change is the transpose convolution in place of bilinear
-interpolation. It shows the widths in a figure alone; here every level has the width of its VGG block.
+interpolation. It shows the widths in a figure alone; here every level has the width of its VGG block, so that VGG's
+features are summed as the batch norm leaves them, with no 1x1 convolution between.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +23,10 @@ UPSAMPLING = ("transpose", "bilinear")
 
 @dataclass(frozen=True)
 class VggRegressionConfig:
-    """mean and deviation of L / 100 in the training data; defaults are Flickr8k's (report 000, section 4.1)."""
+    """mean and deviation of L / 100 in the training data; defaults are Flickr8k's (report 000, section 4.1).
+
+    last: a name in LAST; upsampling: a name in UPSAMPLING. The network raises ValueError for any other.
+    """
 
     mean: float = 0.4697
     deviation: float = 0.2610
@@ -37,6 +42,8 @@ class VggRegression(AutomaticNetwork):
 
     def __init__(self, config: VggRegressionConfig | None = None) -> None:
         super().__init__(config)
+        _require("last", self.config.last, LAST)
+        _require("upsampling", self.config.upsampling, UPSAMPLING)
         widths = VggStages.CHANNELS
         self.encoder = VggStages()
         self.skips = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
@@ -58,14 +65,17 @@ class VggRegression(AutomaticNetwork):
         return CIELUV.to_ab(torch.clamp(prediction.float(), 0, 1), lightness)
 
 
+def _require(setting: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{setting} is one of {', '.join(known)}, not {value!r}")
+
+
 def _conv(channels: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU())
 
 
 def _up(channels: int, out: int, upsampling: str) -> nn.Sequential:
     """To `out` channels at twice the size."""
-    if upsampling not in UPSAMPLING:
-        raise ValueError(f"upsampling is one of {', '.join(UPSAMPLING)}, not {upsampling!r}")
     if upsampling == "transpose":
         transposed = nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)
         return nn.Sequential(transposed, nn.BatchNorm2d(out), nn.ReLU())
