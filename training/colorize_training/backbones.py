@@ -22,22 +22,26 @@ def starting_weights(recipe: str, backbone: str, pretrained: WeightsEnum) -> dic
     """
     if backbone == "random":
         return _random(recipe, "as asked")
-    if backbone:
-        return _from_file(recipe, Path(backbone))
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(pretrained.url).path).name
-    if not cached.exists():
+    state = known_weights(backbone, pretrained)
+    if state is None:
         return _random(recipe, f"no --backbone was given and torchvision's cache has no {pretrained}")
-    print(f"{recipe}: the encoder starts from torchvision's {pretrained}", flush=True)
-    return pretrained.get_state_dict(check_hash=True)
+    print(f"{recipe}: the encoder starts from {Path(backbone).name or pretrained}", flush=True)
+    return state
 
 
-def _from_file(recipe: str, path: Path) -> dict[str, Tensor]:
+def known_weights(file: str, pretrained: WeightsEnum) -> dict[str, Tensor] | None:
+    """The state that the .safetensors file holds; for "", torchvision's own, or None where its cache has none."""
+    if file:
+        return _from_file(Path(file))
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(pretrained.url).path).name
+    return pretrained.get_state_dict(check_hash=True) if cached.exists() else None
+
+
+def _from_file(path: Path) -> dict[str, Tensor]:
     try:
-        state = load_file(path)
+        return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"--backbone {path} cannot be read ({error}); it takes a .safetensors file") from error
-    print(f"{recipe}: the encoder starts from {path.name}", flush=True)
-    return {name: tensor.float() for name, tensor in state.items()}
+        raise ValueError(f"{path} cannot be read ({error}); starting weights are .safetensors files") from error
 
 
 def _random(recipe: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -20,9 +21,9 @@ class Table:
         self.rows = read_rows(path) if path.exists() else []
         self.columns = list(self.rows[0]) if self.rows else []
 
-    def add(self, **row: float) -> None:
+    def add(self, **row: float | int | str) -> None:
         """Append a row; what the file holds is rewritten only where the row brings a new column."""
-        self.rows.append({k: f"{v:.6g}" for k, v in row.items()})
+        self.rows.append({k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()})
         if set(row) <= set(self.columns):
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, self.columns).writerow(self.rows[-1])
@@ -32,7 +33,11 @@ class Table:
 
     def cut(self, samples: int) -> None:
         """Forget what came after `samples`: a run that was killed goes on from an earlier checkpoint."""
-        kept = [row for row in self.rows if float(row["samples"]) <= samples]
+        self.keep(lambda row: float(row["samples"]) <= samples)
+
+    def keep(self, wanted: Callable[[dict[str, str]], bool]) -> None:
+        """Forget all other rows."""
+        kept = [row for row in self.rows if wanted(row)]
         if len(kept) < len(self.rows):
             self.rows = kept
             self._rewrite()

@@ -1,0 +1,132 @@
+"""Ways to colour a picture that are compared: weights through the engine, and rulers without a network."""
+
+import statistics
+import time
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from colorize_daemon import colour, weights
+from colorize_daemon.engine import Colorizer
+from colorize_daemon.networks.served import CHROMA_STRIDE
+from colorize_daemon.networks.spaces import CIELAB, ChromaSpace
+
+from colorize_training.evaluation.levin import spread_hints
+from colorize_training.evaluation.metrics import to_lab
+from colorize_training.evaluation.protocols import Hints
+from colorize_training.recipes import recipe_class
+
+TIMED = 5  # repetitions
+TIMED_SIDE = 256
+
+
+class Method(ABC):
+    """One way to colour."""
+
+    space: ChromaSpace = CIELAB  # in which its own error is measured
+    takes_hints = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+        """8-bit sRGB (H, W, 3) of the picture's lightness and these hints."""
+
+
+class Grey(Method):
+    """The photograph as it is."""
+
+    takes_hints = False
+
+    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+        return _with_chroma(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
+
+
+class MeanChroma(Method):
+    """Every pixel has the picture's true mean chroma: an oracle that knows the global tint and nothing else."""
+
+    takes_hints = False
+
+    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+        mean = to_lab(rgb)[..., 1:].mean((0, 1))
+        return _with_chroma(rgb, np.broadcast_to(mean, (*rgb.shape[:2], 2)))
+
+
+class Levin(Method):
+    """Levin et al. 2004."""
+
+    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+        lab, known = to_lab(rgb), np.zeros(rgb.shape[:2], bool)
+        ab = np.zeros((*known.shape, 2))
+        for (y, x), asked in zip(hints.places, to_lab(hints.colours[None])[0], strict=True):
+            place = np.s_[y : y + hints.side, x : x + hints.side]
+            known[place], ab[place] = True, asked[1:]
+        return _with_chroma(rgb, spread_hints(lab[..., 0], ab, known))
+
+
+class Served(Method):
+    """Weights through the engine, at one temperature."""
+
+    def __init__(self, colorizer: Colorizer, name: str, temperature: float) -> None:
+        super().__init__(name)
+        self.colorizer, self.temperature = colorizer, temperature
+        self.space = recipe_class(colorizer.record.recipe).space
+
+    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+        return self.paint(gray_of(rgb), hints)
+
+    def paint(self, gray: np.ndarray, hints: Hints) -> np.ndarray:
+        """The same of a gray plane (H, W) uint8 or uint16."""
+        embedding = self.colorizer.set_image(gray)
+        prediction = self.colorizer.predict(embedding, hints.tiles(), temperature=self.temperature)
+        return np.concatenate([band for _, band in self.colorizer.render(embedding, prediction)])
+
+
+def rulers(levin: bool) -> list[Method]:
+    return [Grey("grey"), MeanChroma("mean chroma"), *([Levin("Levin 2004")] if levin else [])]
+
+
+def served(path: Path, side: int, temperatures: tuple[float, ...], device: str = "auto") -> list[Served]:
+    """The weights at each temperature; the network's picture has `side` pixels, as large as what is measured."""
+    colorizer = Colorizer.load(replace(weights.read_record(path), side=side), device)
+    return [Served(colorizer, f"{colorizer.record.name} T={t:g}", t) for t in temperatures]
+
+
+@torch.inference_mode()
+def cost(method: Served) -> dict[str, float]:
+    """Parameters, bytes of the file, and median milliseconds of encode and decode at 256x256 pixels."""
+    network, device = method.colorizer.network, method.colorizer.device
+    lightness = torch.rand(1, 1, TIMED_SIDE, TIMED_SIDE, device=device) * 100
+    hints = torch.zeros(1, 3, TIMED_SIDE // CHROMA_STRIDE, TIMED_SIDE // CHROMA_STRIDE, device=device)
+    times = []
+    for _ in range(TIMED + 1):
+        start = _now(device)
+        embedding = network.encode(lightness)
+        encoded = _now(device)
+        network.decode(embedding, hints)
+        times.append((encoded - start, _now(device) - encoded))
+    encode, decode = (1000 * statistics.median(t[i] for t in times[1:]) for i in (0, 1))
+    size, count = method.colorizer.record.path.stat().st_size, sum(p.numel() for p in network.parameters())
+    return {"parameters": count, "bytes": size, "encode ms": encode, "decode ms": decode}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def gray_of(rgb: np.ndarray) -> np.ndarray:
+    """The gray plane (H, W) uint16 that has this picture's L."""
+    lab = torch.from_numpy(to_lab(rgb)).permute(2, 0, 1)
+    lab[1:] = 0
+    return (colour.lab_to_srgb(lab)[0] * 65535).round().to(torch.int32).numpy().astype(np.uint16)
+
+
+def _with_chroma(rgb: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    lightness = torch.from_numpy(to_lab(rgb)[..., 0].copy())
+    chroma = torch.from_numpy(np.ascontiguousarray(ab.transpose(2, 0, 1), dtype=np.float32))
+    return colour.render_band(lightness, chroma, "rgb8")

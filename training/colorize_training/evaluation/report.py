@@ -1,0 +1,166 @@
+"""The evaluation as one self-contained HTML page: tables, hint curves, and pictures to judge by eye."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from colorize_training.evaluation.methods import Served, gray_of
+from colorize_training.evaluation.task import Task
+from colorize_training.logs import plt
+
+SHOWN_HINTS = (1, 5, 20)
+EXTREMES = 10  # best and worst pictures
+JPEG_QUALITY = 90
+TITLES = {
+    "psnr": "PSNR (dB)",
+    "psnr_error": "± (dB)",
+    "ssim": "SSIM",
+    "ciede2000": "CIEDE2000",
+    "auc": "AuC of ab error",
+    "huber": "Huber, own space",
+    "l2": "L2 of ab",
+    "far_pixels": "pixels off by 10 ab",
+    "boundary_psnr": "PSNR at boundaries (dB)",
+    "colourfulness": "colourfulness",
+    "colourfulness_difference": "less the truth's",
+    "obedience": "CIE76 at hints",
+    "lpips": "LPIPS",
+    "fid": "FID",
+    "same_class": "same class as true colour",
+    "right_class": "right class",
+    "stroke_inside": "stroke: change inside",
+    "stroke_outside": "outside",
+    "stroke_grey_chroma": "C* under a grey stroke",
+}
+STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+figure { margin: 1rem 0; } figcaption { color: #888; }
+.row { display: flex; gap: 4px; margin: 2px 0; overflow-x: auto; }
+.row figure { margin: 0; } .row figcaption { font-size: 12px; }
+img { max-width: 100%; height: auto; background: white; } .row img { max-width: none; }
+"""
+
+
+def write_report(
+    path: Path,
+    task: Task,
+    rows: Sequence[dict[str, Any]],
+    scores: Sequence[dict[str, str]],
+    meta: dict[str, Any],
+    sheets: int,
+) -> None:
+    """Write the page; its pictures are those of the first weights at the last temperature."""
+    shown = [m for m in task.methods if isinstance(m, Served)]
+    first = shown[0].colorizer.record.name
+    method = [m for m in shown if m.colorizer.record.name == first][-1]
+    parts = [
+        f"<h1>{html.escape(first)}: evaluation</h1>",
+        f"<p>{task.count} photographs, protocol {task.protocol.name}, {html.escape(meta['date'])}, "
+        f"{html.escape(meta['machine'])}, {html.escape(meta['versions'])}</p>",
+        f"<pre>{html.escape(meta['command'])}</pre>",
+        "<h2>Automatic</h2>",
+        _table([row for row in rows if row["hints"] == 0]),
+        "<h2>With hints</h2>",
+        _curves(rows, "psnr"),
+        _curves(rows, "boundary_psnr"),
+        _table([row for row in rows if row["hints"]]),
+        f"<h2>Pictures, {html.escape(method.name)}</h2>",
+        *_sheet(task, method, range(min(sheets, task.count)), "pictures"),
+        *_extremes(task, method, scores),
+    ]
+    body = "\n".join(parts)
+    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>'
+    path.write_text(f"{page}<style>{STYLE}</style><body>\n{body}\n</body></html>\n", encoding="utf-8")
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    names = [n for n in dict.fromkeys(k for row in rows for k in row) if n != "method"]
+    names = [n for n in names if any(_known(row.get(n)) for row in rows)]
+    head = "".join(f"<th>{html.escape(TITLES.get(n, n))}</th>" for n in names)
+    lines = [
+        f"<tr><td>{html.escape(row['method'])}</td>"
+        + "".join(f"<td>{_number(row.get(n))}</td>" for n in names)
+        + "</tr>"
+        for row in rows
+    ]
+    return f"<table><tr><th>method</th>{head}</tr>\n" + "\n".join(lines) + "</table>"
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value == value
+
+
+def _number(value: Any) -> str:
+    if not _known(value):
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _curves(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """One line a method over the hint counts; a method that takes none is a level line."""
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    most = max(row["hints"] for row in rows)
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [(row["hints"], row[name]) for row in rows if row["method"] == method]
+        if len(own) == 1:
+            axes.axhline(own[0][1], linestyle=":", label=method, color="grey")
+        else:
+            axes.plot(*zip(*own, strict=True), "o-", label=method)
+    axes.set_xscale("symlog")
+    axes.set(xlim=(0, most * 1.1), xlabel="hints", ylabel=TITLES[name])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100)
+    plt.close(figure)
+    return f"<figure>{_image(buffer.getvalue(), 'png')}</figure>"
+
+
+def _sheet(task: Task, method: Served, numbers: Iterable[int], what: str) -> list[str]:
+    """A row for each photograph: input, automatic, with hints, truth."""
+    lines = []
+    for number in tqdm(list(numbers), desc=f"report: {what}", unit="img"):
+        rgb = task.protocol.picture(task.photographs[number])
+        gray = np.repeat((gray_of(rgb) // 257).astype(np.uint8)[..., None], 3, -1)
+        cells = [("input", gray)]
+        for count in (0, *SHOWN_HINTS):
+            heading = f"{count} hints" if count else "automatic"
+            cells.append((heading, method.colourise(rgb, task.protocol.hints(rgb, count, number))))
+        cells.append((task.photographs.names[number], rgb))
+        figures = [f"<figure>{_jpeg(c)}<figcaption>{html.escape(name)}</figcaption></figure>" for name, c in cells]
+        lines.append(f'<div class="row">{"".join(figures)}</div>')
+    return lines
+
+
+def _extremes(task: Task, method: Served, scores: Sequence[dict[str, str]]) -> list[str]:
+    """The pictures with the highest and the lowest automatic PSNR."""
+    own = [(float(r["psnr"]), int(r["picture"])) for r in scores if r["method"] == method.name and r["hints"] == "0"]
+    order = [number for _, number in sorted(own, reverse=True)]
+    if len(order) < 2 * EXTREMES:
+        return []
+    best, worst = order[:EXTREMES], order[::-1][:EXTREMES]
+    parts = ["<h2>Best</h2>", *_sheet(task, method, best, "best")]
+    return [*parts, "<h2>Worst</h2>", *_sheet(task, method, worst, "worst")]
+
+
+def _jpeg(rgb: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return _image(buffer.getvalue(), "jpeg")
+
+
+def _image(data: bytes, kind: str) -> str:
+    return f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
