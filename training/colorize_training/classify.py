@@ -83,9 +83,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     training, test = (_labelled(s, arguments.out / "cache") for s in (arguments.data, arguments.test))
+    classifier = _trained(training, arguments)
     shown = dict(_ways(test.pictures, arguments))
     _draw_rows(shown, arguments.out / "pictures.png")
-    classifier = _trained(training, arguments)
     accuracies = {name: accuracy(classifier, pictures, test.labels, arguments.size) for name, pictures in shown.items()}
     write_table(accuracies, len(test.labels), arguments.out)
     return 0

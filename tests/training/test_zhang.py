@@ -1,0 +1,168 @@
+"""Report 001: the nine-block networks, their losses, and the classifier that is asked about their colours."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from colorize_daemon import networks, weights
+from colorize_daemon.networks.bins import bin_centres
+from colorize_daemon.networks.zhang import ZhangClassification, ZhangRegression
+from colorize_training import classify
+from colorize_training.main import main
+from colorize_training.recipes.zhang import (
+    ZhangClassificationRecipe,
+    ZhangClassificationSettings,
+    ZhangRegressionRecipe,
+    ZhangRegressionSettings,
+)
+from PIL import Image
+from torch import nn
+
+# Figure 4, as the report prints it: channels, stride, dilation of every convolution of blocks 1 to 7
+FIGURE_4 = [(64, 1, 1), (64, 2, 1), (128, 1, 1), (128, 2, 1), (256, 1, 1), (256, 1, 1), (256, 2, 1)]
+FIGURE_4 += [(512, 1, 1)] * 3 + [(512, 1, 2)] * 6 + [(512, 1, 1)] * 3
+
+
+def test_the_layers_are_those_of_figure_4() -> None:
+    network = ZhangClassification()
+    convolutions = [m for m in network.trunk if isinstance(m, nn.Conv2d)]
+    assert [(c.out_channels, c.stride[0], c.dilation[0]) for c in convolutions] == FIGURE_4
+    assert {c.kernel_size for c in convolutions} == {(3, 3)}
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in network.trunk) == 7
+    assert not any(isinstance(m, nn.MaxPool2d | nn.AvgPool2d) for m in network.modules())
+    deconvolutions = [m for m in network.up if isinstance(m, nn.ConvTranspose2d)]
+    assert [(d.out_channels, d.kernel_size, d.stride) for d in deconvolutions] == [(256, (4, 4), (2, 2))] * 3
+
+
+@pytest.mark.parametrize("size", [32, 72])
+def test_predictions_have_the_pictures_size(size: int) -> None:
+    lightness = torch.rand(1, 1, size, size) * 100
+    with torch.no_grad():
+        chroma = ZhangRegression().eval().predict(lightness)
+        logits = ZhangClassification().eval().predict(lightness)
+    assert chroma.shape == (1, 2, size, size)
+    assert 0 <= chroma.min() <= chroma.max() <= 1
+    assert logits.shape == (1, len(bin_centres()), size, size)
+
+
+def test_the_mode_is_a_bin_and_the_mean_lies_between() -> None:
+    network = ZhangClassification()
+    logits = torch.full((1, len(bin_centres()), 1, 1), -20.0)
+    logits[0, 10], logits[0, 200] = 2.0, 1.0
+    lightness = torch.full((1, 1, 2, 2), 50.0)
+    first, second = bin_centres()[[10, 200]]
+    mode = network.colour(logits, lightness, classify.MODE)[0, :, 0, 0]
+    mean = network.colour(logits, lightness, 1.0)[0, :, 0, 0]
+    annealed = network.colour(logits, lightness, 0.89)[0, :, 0, 0]
+    assert torch.allclose(mode, first)
+    assert torch.allclose(mean, first * 0.7311 + second * 0.2689, atol=0.05)
+    assert (annealed - first).norm() < (mean - first).norm()
+
+
+def recipe(**settings: object) -> ZhangClassificationRecipe:
+    return ZhangClassificationRecipe(ZhangClassificationSettings(**settings))
+
+
+def test_a_perfect_distribution_has_no_loss_and_a_flat_one_has(packed) -> None:
+    own = recipe()
+    sample = own.sample(packed[0], 32, np.random.default_rng(0))
+    batch = type(sample)(*(part[None] for part in sample))
+    perfect = torch.full((1, len(bin_centres()), 32, 32), -1e4).scatter(1, batch.bins, batch.shares.log())
+
+    class Fixed(nn.Module):
+        def __init__(self, logits: torch.Tensor) -> None:
+            super().__init__()
+            self.logits = logits
+
+        def predict(self, _: torch.Tensor) -> torch.Tensor:
+            return self.logits
+
+    assert own.loss(Fixed(perfect), batch, "loss")[0] == pytest.approx(0, abs=1e-5)
+    assert own.loss(Fixed(torch.zeros_like(perfect)), batch, "loss")[0] > 2
+
+
+def test_rebalancing_makes_rare_colours_weigh_more(packed) -> None:
+    plain, rebalanced = recipe(), recipe(uniform_share=0.5)
+    plain.prepare(packed)
+    rebalanced.prepare(packed)
+    assert torch.allclose(plain.weights, torch.ones_like(plain.weights), atol=1e-5)
+    grey = (bin_centres() == 0).all(1).nonzero().item()
+    assert rebalanced.weights[grey] < 0.5 * rebalanced.weights.max()
+
+
+def test_the_regression_loss_is_half_the_squared_distance(packed) -> None:
+    own = ZhangRegressionRecipe(ZhangRegressionSettings())
+    sample = own.sample(packed[0], 32, np.random.default_rng(0))
+    batch = type(sample)(*(part[None] for part in sample))
+
+    class Shifted(nn.Module):
+        def predict(self, _: torch.Tensor) -> torch.Tensor:
+            return batch.chroma + torch.tensor([0.3, 0.4])[:, None, None]
+
+    assert own.loss(Shifted(), batch, "loss")[0] == pytest.approx(0.125, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory, photograph) -> str:
+    """Mosaics of 4x4 pieces of 32 pixels: coffee is class 0, the cat class 1, with their labels beside them."""
+    import tarfile
+
+    folder = tmp_path_factory.mktemp("labelled")
+    with tarfile.open(folder / "pieces.tar", "w") as tar:
+        for name in ("coffee", "chelsea"):
+            piece = photograph(name).rgb[100:228, 100:228]
+            Image.fromarray(np.ascontiguousarray(piece)).save(folder / f"{'ab'[name == 'chelsea']}.png")
+        for file in sorted(folder.glob("*.png")):
+            tar.add(file, file.name)
+    np.savez(folder / "pieces.npz", labels=np.repeat([0, 1], 16))
+    return f"mosaic:{folder / 'pieces.tar'}:32"
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder, files = tmp_path_factory.mktemp("weights"), {}
+    for role, name in (
+        ("regression", "zhang-regression"),
+        ("classification", "zhang-classification"),
+        ("transfer", "zhang-classification-vgg"),
+    ):
+        torch.manual_seed(0)
+        files[role] = folder / f"{name}.safetensors"
+        weights.save(
+            networks.build(name, {}), files[role], recipe=name, name=name, title=name, licence="CC0-1.0", side=32
+        )
+    return files
+
+
+def test_classify_draws_the_table_of_figure_7_and_goes_on_where_it_stopped(
+    labelled: str, untrained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command = ["classify", "--data", labelled, "--test", labelled, "--out", str(tmp_path)]
+    command += [word for role, path in untrained.items() for word in (f"--{role}", str(path))]
+    command += ["--classifier", "mobilenet_v2", "--backbone", "random", "--size", "32", "--batch", "8", "--lr", "3e-3"]
+    assert main([*command, "--epochs", "2"]) == 0
+    assert "epoch 2 of 2" in capsys.readouterr().err
+    with open(tmp_path / "table.csv", newline="") as file:
+        table = {row["pictures"]: row for row in csv.DictReader(file)}
+    assert list(table) == ["Gray", "Regression", "Classification", "Annealed", "Transfer", "True colour"]
+    assert (table["Annealed"]["report 001"], table["Gray"]["test pictures"]) == ("65", "32")
+    assert all((tmp_path / name).stat().st_size > 1000 for name in ("table.png", "pictures.png"))
+    shown = np.asarray(Image.open(tmp_path / "pictures.png").convert("RGB"))[18:]
+    gray, truth = shown[:, :128].astype(int), shown[:, -128:].astype(int)
+    assert np.ptp(gray, axis=2).max() <= 1
+    assert np.ptp(truth, axis=2).max() > 50
+    assert main([*command, "--epochs", "2"]) == 0  # nothing is left to train
+    assert "epoch" not in capsys.readouterr().err
+    assert main([*command, "--epochs", "2", "--seed", "1"]) == 1
+    assert "choose another --out" in capsys.readouterr().err
+
+
+def test_pictures_without_labels_are_refused(
+    picture_folder: Path, untrained: dict[str, Path], tmp_path: Path, capsys
+) -> None:
+    command = ["classify", "--data", str(picture_folder), "--test", str(picture_folder), "--out", str(tmp_path)]
+    command += [word for role, path in untrained.items() for word in (f"--{role}", str(path))]
+    assert main(command) == 1
+    assert "have no labels" in capsys.readouterr().err
