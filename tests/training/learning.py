@@ -1,0 +1,114 @@
+"""A short run of every recipe on eight photographs, as several tests look at it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from colorize_daemon import weights
+from colorize_training.data import PackedPhotographs
+from colorize_training.loop import Run
+from colorize_training.recipes import Recipe, recipe_class
+from colorize_training.settings import LoopSettings
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.models import vgg
+
+EIGHT = 8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Settings with which a recipe learns eight photographs by heart, fast: steps, side in pixels, own settings."""
+
+    steps: int
+    size: int
+    own: dict[str, Any] = field(default_factory=dict)
+
+
+RANDOM = {"backbone": "random"}
+FITS = {
+    "chroma": Fit(120, 32, RANDOM | {"lr": 3e-3}),
+    "densenet": Fit(40, 32, RANDOM | {"lr": 3e-3}),
+    "hnet": Fit(60, 32, {"lr": 1e-3}),
+    "resnet-gan": Fit(42, 32, RANDOM | {"pretraining_lr": 2e-4, "pretraining_share": 0.94, "generator_lr": 1e-5}),
+    "rtnet": Fit(24, 16, RANDOM),
+    "vgg-regression": Fit(20, 16, RANDOM),
+    "zhang-classification": Fit(32, 8, {"lr": 1e-3}),
+    "zhang-classification-vgg": Fit(48, 32, {"lr": 3e-4}),
+    "zhang-regression": Fit(24, 8, {"lr": 1e-3}),
+}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a run on eight photographs came to.
+
+    before, after: loss of the eight as they are; out: the run's folder, whose checkpoint stands before the last step;
+    again: makes the same run, which resumes there; values, digest: of the last step, and of the weights after it.
+    """
+
+    before: float
+    after: float
+    out: Path
+    again: Callable[[], Run]
+    values: dict[str, float]
+    digest: str
+
+
+def learn(name: str, photographs: PackedPhotographs, out: Path, **more: Any) -> Learned:
+    """Run the recipe's fit, with `more` settings of its own."""
+    fit = FITS[name]
+    samples = (fit.steps + 1) * EIGHT
+    settings = LoopSettings(samples, size=fit.size, schedule="constant", clip=0.0, threads=2)
+
+    def again() -> Run:
+        return Run(unvaried(name, fit.own | more), settings, photographs, out)
+
+    run = again()
+    before = loss_of(run)
+    for _ in range(fit.steps):
+        run.train_step()
+    after = loss_of(run)
+    run.save(run.last)
+    values = run.train_step()
+    return Learned(before, after, out, again, values, weights.digest(run.network.state_dict()))
+
+
+def unvaried(name: str, own: dict[str, Any]) -> Recipe:
+    """The recipe, in batches of eight, with each photograph as it is and with the same hints whenever it is drawn."""
+    kind = recipe_class(name)
+    recipe = kind(kind.Settings(batch=EIGHT, **own))
+    draw = recipe.sample
+    recipe.sample = lambda photograph, size, *_, **__: draw(photograph, size, np.random.default_rng(0), augment=False)
+    return recipe
+
+
+@torch.no_grad()
+def loss_of(run: Run) -> float:
+    """The loss of all photographs of an unvaried run as one batch, which is what its first steps lessen."""
+    samples = [run.recipe.sample(photograph, run.settings.size) for photograph in run.photographs]
+    batch = type(samples[0])(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+    return run.recipe.loss(run.network, batch, run.recipe.turns(0.0)[-1].objective)[0].item()
+
+
+@torch.no_grad()
+def write_vgg(path: Path, lightness: Tensor) -> None:
+    """A stand-in for VGG16's learned weights: random, each layer's features of L (B, 1, H, W) told apart.
+
+    Thirteen random layers without a norm make all pictures alike, and eight could not be learned in a few steps.
+    Layers scaled by data: Kraehenbuehl et al. 2016.
+    """
+    torch.manual_seed(0)
+    features, x = vgg.make_layers(vgg.cfgs["D"]), (lightness / 100 - 0.45).expand(-1, 3, -1, -1) / 0.225
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.orthogonal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            variance, mean = torch.var_mean(layer(x), (0, 2, 3))
+            layer.weight.div_(variance.sqrt()[:, None, None, None])
+            layer.bias.copy_(-mean / variance.sqrt())
+        x = layer(x)
+    save_file({f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
