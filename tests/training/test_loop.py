@@ -1,4 +1,5 @@
-import csv
+import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -7,75 +8,142 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from colorize_daemon import weights
-from colorize_training import checkpoint, recipes
+from colorize_training import checkpoint
 from colorize_training.data import PackedPhotographs
-from colorize_training.evaluate import evaluate
 from colorize_training.export import export
-from colorize_training.loop import LoopSettings, Run
+from colorize_training.logs import Table, read_rows
+from colorize_training.loop import Run
+from colorize_training.main import main
+from colorize_training.names import NAMES
+from colorize_training.recipes import recipe_class
+from colorize_training.recipes.chroma import ChromaRecipe, ChromaSettings
+from colorize_training.settings import LoopSettings
 from colorize_training.validation import Validation
 
-SMALL = LoopSettings(samples=16, size=64, early_size=64, warm_up=1, validate_every=8)
+SMALL = LoopSettings(samples=16, size=64, warm_up=1, validate_every=8, validate_on=2, ema=0.9)
 
 
-@pytest.fixture(params=recipes.names())
-def recipe(request: pytest.FixtureRequest):
-    settings = recipes.settings_of(request.param)(batch=4)
-    return recipes.make(request.param, settings)
+def make(**settings: object) -> ChromaRecipe:
+    return ChromaRecipe(ChromaSettings(**{"batch": 4, "backbone": "random"} | settings))
+
+
+def validation(recipe: ChromaRecipe, packed: PackedPhotographs, settings: LoopSettings = SMALL) -> Validation:
+    return Validation(recipe, packed, settings)
 
 
 def weights_of(run: Run) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in run.network.parameters()])
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_a_resumed_run_makes_the_same_steps(recipe, packed: PackedPhotographs, tmp_path: Path) -> None:
-    whole = Run(recipe, SMALL, packed, tmp_path / "whole")
-    losses = [whole.train_step()[0] for _ in range(4)]
-    first = Run(recipe, SMALL, packed, tmp_path / "broken")
-    assert [first.train_step()[0] for _ in range(2)] == losses[:2]
-    checkpoint.save(first._state(), first.last)
-    second = Run(recipe, SMALL, packed, tmp_path / "broken")
+def test_a_resumed_run_makes_the_same_steps(packed: PackedPhotographs, tmp_path: Path) -> None:
+    whole = Run(make(), SMALL, packed, tmp_path / "whole")
+    steps = [whole.train_step() for _ in range(4)]
+    first = Run(make(), SMALL, packed, tmp_path / "broken")
+    assert [first.train_step() for _ in range(2)] == steps[:2]
+    first.save(first.last)
+    second = Run(make(), SMALL, packed, tmp_path / "broken")
     assert second.step == 2
-    assert [second.train_step()[0] for _ in range(2)] == losses[2:]
+    assert [second.train_step() for _ in range(2)] == steps[2:]
     assert torch.equal(weights_of(second), weights_of(whole))
     assert all(torch.equal(v, whole.average[k]) for k, v in second.average.items())
 
 
-def test_it_learns_a_few_photographs(recipe, packed: PackedPhotographs, tmp_path: Path) -> None:
-    run = Run(recipe, replace(SMALL, samples=4 * 40, warm_up=5), packed, tmp_path)
-    batch = recipe.draw(packed, np.arange(len(packed)), 64, np.random.default_rng(0))  # the same before and after
-    before = recipe.loss(run.network, batch)[0].item()
-    for _ in range(40):
-        run.train_step()
-    assert recipe.loss(run.network, batch)[0].item() < 0.85 * before
+def test_the_plateau_schedule_survives_a_resume(packed: PackedPhotographs, tmp_path: Path) -> None:
+    settings = replace(SMALL, schedule="plateau", warm_up=0, patience=0)
+    run = Run(make(), settings, packed, tmp_path)
+    full = run.optimizers["network"].param_groups[0]["lr"]
+    for loss in (1.0, 2.0):
+        run.plateaus[0].step(loss)
+    run.save(run.last)
+    again = Run(make(), settings, packed, tmp_path)
+    assert again.optimizers["network"].param_groups[0]["lr"] == pytest.approx(full / 10)
+    assert again.plateaus[0].state_dict() == run.plateaus[0].state_dict()
+    with pytest.raises(ValueError, match="no warm-up"):
+        Run(make(), replace(settings, warm_up=3), packed, tmp_path / "warm")
+    with pytest.raises(ValueError, match="needs photographs for validation"):
+        again.train(None)
 
 
-def test_a_run_leaves_logs_sheets_and_weights_that_can_be_served(recipe, packed, tmp_path: Path) -> None:
-    Run(recipe, SMALL, packed, tmp_path).train(Validation(packed, 2))
+def test_the_rate_warms_up_stays_and_falls(packed: PackedPhotographs, tmp_path: Path) -> None:
+    run = Run(make(lr=1.0), replace(SMALL, samples=40, warm_up=2, fall_share=0.5), packed, tmp_path)
+    rates = []
+    for run.step in range(10):
+        run._set_rates("network")
+        rates.append(run.optimizers["network"].param_groups[1]["lr"])
+    assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_every_photograph_is_seen_once_an_epoch(packed: PackedPhotographs, tmp_path: Path) -> None:
+    run = Run(make(), SMALL, packed, tmp_path)
+    first, second = (run._numbers(epoch * len(packed), len(packed)).tolist() for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(len(packed)))
+    assert first != second
+
+
+def test_a_share_of_the_photographs_lies_within_a_larger_one(packed: PackedPhotographs, tmp_path: Path) -> None:
+    runs = [Run(make(), replace(SMALL, training_share=share), packed, tmp_path / str(share)) for share in (0.5, 0.75)]
+    half, more = (set(run.photographs.names) for run in runs)
+    assert (len(half), len(more)) == (6, 9)
+    assert half < more < set(packed.names)
+
+
+def test_a_run_leaves_all_that_is_needed_to_look_and_to_repeat(packed: PackedPhotographs, tmp_path: Path) -> None:
+    recipe = make()
+    Run(recipe, SMALL, packed, tmp_path).train(validation(recipe, packed))
     assert [row["samples"] for row in read_rows(tmp_path / "validation.csv")] == ["8", "16"]
     assert len(read_rows(tmp_path / "log.csv")) == 4
-    assert (tmp_path / "sheet-00000016.png").stat().st_size > 10_000
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("sheet-00000016.png", "curves.png"))
+    assert list((tmp_path / "events").iterdir())
+    described = json.loads((tmp_path / "run.json").read_text())
+    assert described["settings"]["samples"] == 16
+    assert described["data"] == packed.digest
+    assert described["precision"] in ("fp32", "bf16")
+
+
+def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, tmp_path: Path) -> None:
+    recipe = make()
+    Run(recipe, SMALL, packed, tmp_path).train(validation(recipe, packed))
     assert export(tmp_path / "best.pt", tmp_path / "mine.safetensors", "mine", "Mine", "CC0-1.0") == 0
     record = weights.read_record(tmp_path / "mine.safetensors")
-    assert (record.name, record.licence, record.default) == ("mine", "CC0-1.0", False)
-    network = weights.load(record)
+    assert (record.name, record.licence, record.default, record.side) == ("mine", "CC0-1.0", False, 256)
     average = checkpoint.load(tmp_path / "best.pt")["average"]
-    assert all(torch.allclose(v, average[k], atol=2e-3, rtol=2e-3) for k, v in network.state_dict().items())
+    assert all(
+        torch.allclose(v, average[k], atol=2e-3, rtol=2e-3) for k, v in weights.load(record).state_dict().items()
+    )
 
 
-def test_another_recipe_or_data_is_not_resumed(recipe, packed, tmp_path: Path) -> None:
-    run = Run(recipe, SMALL, packed, tmp_path)
-    checkpoint.save(run._state() | {"data": "other"}, run.last)
-    with pytest.raises(ValueError, match="other data"):
-        Run(recipe, SMALL, packed, tmp_path)
+def test_bf16_learns_too(packed: PackedPhotographs, tmp_path: Path) -> None:
+    runs = [Run(make(), replace(SMALL, precision=p), packed, tmp_path / p) for p in ("fp32", "bf16")]
+    exact, rounded = (run.train_step()["loss"] for run in runs)
+    assert exact != rounded
+    assert exact == pytest.approx(rounded, rel=0.05)
+
+
+@pytest.mark.parametrize("other", [{"data": "other"}, {"world": 2}, {"recipe": "densenet"}])
+def test_another_run_is_not_resumed(packed, tmp_path: Path, other: dict) -> None:
+    run = Run(make(), SMALL, packed, tmp_path)
+    checkpoint.save(run._state() | other, run.last)
+    with pytest.raises(ValueError, match=f"another {next(iter(other))}"):
+        Run(make(), SMALL, packed, tmp_path)
+
+
+def test_settings_that_change_the_steps_are_refused_and_a_later_end_is_not(packed, tmp_path: Path) -> None:
+    run = Run(make(), SMALL, packed, tmp_path)
+    run.save(run.last)
+    with pytest.raises(ValueError, match="another --clip"):
+        Run(make(), replace(SMALL, clip=0.5), packed, tmp_path)
+    with pytest.raises(ValueError, match="another --lr"):
+        Run(make(lr=0.5), SMALL, packed, tmp_path)
+    assert Run(make(), replace(SMALL, samples=64, threads=1), packed, tmp_path).steps == 16
+
+
+def test_what_is_trained_on_is_not_validated_with(picture_folder: Path, tmp_path: Path, capsys) -> None:
+    command = ["chroma", "--data", str(picture_folder), "--validation", str(picture_folder / "coffee-top.png")]
+    assert main([*command, "--out", str(tmp_path)]) == 1
+    assert "both trained on and held out" in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -114,18 +182,8 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 def test_an_interrupt_saves_and_says_how_to_go_on(picture_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; from colorize_training.main import main; sys.exit(main())", "chroma"]
-    command += [
-        "--data",
-        str(picture_folder),
-        "--out",
-        str(tmp_path),
-        "--batch",
-        "2",
-        "--size",
-        "64",
-        "--early-size",
-        "64",
-    ]
+    command += ["--data", str(picture_folder), "--out", str(tmp_path), "--backbone", "random"]
+    command += ["--batch", "2", "--size", "64", "--early-size", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     log = tmp_path / "log.csv"
     deadline = time.monotonic() + 120
@@ -139,16 +197,25 @@ def test_an_interrupt_saves_and_says_how_to_go_on(picture_folder: Path, tmp_path
 
 
 def test_unknown_settings_are_errors(picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    from colorize_training.main import main
-
     with pytest.raises(SystemExit, match="2"):
         main(["chroma", "--data", str(picture_folder), "--out", str(tmp_path), "--learning-rte", "1"])
     assert "--learning-rte" in capsys.readouterr().err
 
 
-def test_shipped_weights_beat_grey_and_gain_from_hints(packed: PackedPhotographs, tmp_path: Path) -> None:
-    shipped = next(record for record in weights.available() if record.default)
-    assert evaluate(shipped.path, packed, (0, 50), tmp_path / "table.csv", 12) == 0
-    psnr = {(row["method"], row["hints"]): float(row["PSNR dB"]) for row in read_rows(tmp_path / "table.csv")}
-    assert psnr["cautious", "0"] > psnr["grey", "0"]
-    assert psnr["cautious", "50"] > psnr["cautious", "0"] + 1
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_is_explained(name: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert "report 00" in capsys.readouterr().out or name == "chroma"
+    for settings in (recipe_class(name).Settings, LoopSettings):
+        assert all(len(field.metadata["help"]) > 8 for field in dataclasses.fields(settings))
+
+
+def test_a_table_takes_new_columns_and_forgets_what_came_later(tmp_path: Path) -> None:
+    table = Table(tmp_path / "log.csv")
+    table.add(samples=8, loss=1.5)
+    table.add(samples=16, loss=1.25, gan=0.5)
+    again = Table(tmp_path / "log.csv")
+    assert again.rows == [{"samples": "8", "loss": "1.5", "gan": ""}, {"samples": "16", "loss": "1.25", "gan": "0.5"}]
+    again.cut(8)
+    assert [row["samples"] for row in read_rows(tmp_path / "log.csv")] == ["8"]
