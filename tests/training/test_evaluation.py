@@ -167,6 +167,7 @@ def test_the_command_measures_all_side_by_side(evaluated: Path) -> None:
     table = {(row["method"], row["hints"]): row for row in read(evaluated / "table.csv")}
     assert {method for method, _ in table} == {"grey", "mean chroma", "Levin 2004", "chroma T=1", "chroma T=0.4"}
     assert float(table["chroma T=1", "10"]["psnr"]) > float(table["chroma T=1", "0"]["psnr"])
+    assert float(table["chroma T=1", "0"]["psnr"]) > float(table["grey", "0"]["psnr"])
     assert float(table["Levin 2004", "10"]["psnr"]) > float(table["grey", "0"]["psnr"])
     assert table["Levin 2004", "0"]["psnr"] == table["grey", "0"]["psnr"]
     assert float(table["chroma T=0.4", "10"]["obedience"]) < 8

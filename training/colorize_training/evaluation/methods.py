@@ -1,5 +1,6 @@
 """Ways to colour a picture that are compared: weights through the engine, and rulers without a network."""
 
+import hashlib
 import statistics
 import time
 from abc import ABC, abstractmethod
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from colorize_daemon import colour, weights
-from colorize_daemon.engine import Colorizer
+from colorize_daemon.engine import Colorizer, Embedding
 from colorize_daemon.networks.served import CHROMA_STRIDE
 from colorize_daemon.networks.spaces import CIELAB, ChromaSpace
 
@@ -67,20 +68,34 @@ class Levin(Method):
         return _with_chroma(rgb, spread_hints(lab[..., 0], ab, known))
 
 
+class Engine:
+    """A colorizer that keeps what it saw of the last photograph, as the service does."""
+
+    def __init__(self, colorizer: Colorizer) -> None:
+        self.colorizer = colorizer
+        self._key, self._embedding = b"", None
+
+    def embedding(self, gray: np.ndarray) -> Embedding:
+        key = hashlib.blake2b(gray.tobytes(), digest_size=16).digest()
+        if key != self._key:
+            self._key, self._embedding = key, self.colorizer.set_image(gray)
+        return self._embedding
+
+
 class Served(Method):
     """Weights through the engine, at one temperature."""
 
-    def __init__(self, colorizer: Colorizer, name: str, temperature: float) -> None:
+    def __init__(self, engine: Engine, name: str, temperature: float) -> None:
         super().__init__(name)
-        self.colorizer, self.temperature = colorizer, temperature
-        self.space = recipe_class(colorizer.record.recipe).space
+        self.engine, self.colorizer, self.temperature = engine, engine.colorizer, temperature
+        self.space = recipe_class(self.colorizer.record.recipe).space
 
     def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         return self.paint(gray_of(rgb), hints)
 
     def paint(self, gray: np.ndarray, hints: Hints) -> np.ndarray:
         """The same of a gray plane (H, W) uint8 or uint16."""
-        embedding = self.colorizer.set_image(gray)
+        embedding = self.engine.embedding(gray)
         prediction = self.colorizer.predict(embedding, hints.tiles(), temperature=self.temperature)
         return np.concatenate([band for _, band in self.colorizer.render(embedding, prediction)])
 
@@ -91,8 +106,8 @@ def rulers(levin: bool) -> list[Method]:
 
 def served(path: Path, side: int, temperatures: tuple[float, ...], device: str = "auto") -> list[Served]:
     """The weights at each temperature; the network's picture has `side` pixels, as large as what is measured."""
-    colorizer = Colorizer.load(replace(weights.read_record(path), side=side), device)
-    return [Served(colorizer, f"{colorizer.record.name} T={t:g}", t) for t in temperatures]
+    engine = Engine(Colorizer.load(replace(weights.read_record(path), side=side), device))
+    return [Served(engine, f"{engine.colorizer.record.name} T={t:g}", t) for t in temperatures]
 
 
 @torch.inference_mode()
