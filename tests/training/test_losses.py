@@ -44,3 +44,10 @@ def test_the_right_distribution_has_the_lowest_loss_and_its_mean_is_the_colour()
     )
     assert (annealed_mean(right, 1.0, CENTRES) - ab).abs().max() < 1
     assert (annealed_mean(right, 0.05, CENTRES) - ab).abs().max() < 0.1
+
+
+def test_the_right_distribution_has_no_loss() -> None:
+    ab = torch.tensor([[20.0, -30.0], [3.0, 4.0]])[:, :, None, None]
+    bins, shares = BinTargets(CENTRES)(ab)
+    right = torch.full((2, len(CENTRES), 1, 1), -60.0).scatter(1, bins, shares.log())
+    assert abs(bin_cross_entropy(right, bins, shares, torch.ones(len(CENTRES)))) < 1e-5

@@ -4,7 +4,10 @@ import pytest
 import torch
 from colorize_daemon import networks
 from colorize_daemon.engine import fuse_batch_norms
+from colorize_daemon.networks.chroma import MEAN_LIGHTNESS, Encoder
+from colorize_daemon.networks.imagenet import DEVIATION, MEAN
 from colorize_daemon.networks.served import AutomaticNetwork, ServedNetwork
+from torchvision.models import mobilenet_v2
 
 FOLDED_WHOLE = {"chroma"}  # networks in which every batch norm follows a convolution
 
@@ -80,3 +83,21 @@ def test_folded_batch_norms_keep_the_function(name: str, network: ServedNetwork)
     assert torch.allclose(before, after, atol=1e-3 * max(1, before.abs().max()))
     left = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not left or name not in FOLDED_WHOLE
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_chroma_starts_from_torchvisions_mobilenet(older: bool) -> None:
+    torch.manual_seed(0)
+    source, encoder = mobilenet_v2(weights=None).eval(), Encoder().eval()
+    state = {n: t for n, t in source.state_dict().items() if not (older and n.endswith("num_batches_tracked"))}
+    encoder.load_imagenet(state)
+    gray = torch.full((1, 1, 64, 64), 0.3) + torch.linspace(-0.2, 0.2, 64)
+    normal = (gray - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
+    with torch.no_grad():
+        seen, expected = encoder.stages[0](gray - MEAN_LIGHTNESS), source.features[:2](normal)
+    assert torch.allclose(seen[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=1e-5)  # the rim is padded otherwise
+
+
+def test_other_starting_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="lack stages.0"):
+        Encoder().load_imagenet({"conv1.weight": torch.zeros(8)})

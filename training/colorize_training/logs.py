@@ -68,7 +68,7 @@ class Logs:
         self.training, self.validation = Table(out / "log.csv"), Table(out / "validation.csv")
         self.training.cut(samples)
         self.validation.cut(samples)
-        self.events = _tensorboard(out)
+        self.events = _tensorboard(out, samples)
 
     def step(self, samples: int, **values: float) -> None:
         self.training.add(samples=samples, **values)
@@ -90,13 +90,13 @@ class Logs:
                 self.events.add_scalar(f"{kind}/{name}", value, samples)
 
 
-def _tensorboard(out: Path):
+def _tensorboard(out: Path, samples: int):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         print("tensorboard is not installed: no events are written, the CSV files and curves.png are", flush=True)
         return None
-    return SummaryWriter(str(out / "events"))
+    return SummaryWriter(str(out / "events"), purge_step=samples + 1)
 
 
 def draw_curves(training: Table, validation: Table, path: Path) -> None:

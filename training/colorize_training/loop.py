@@ -2,7 +2,7 @@
 
 Everything random in step k follows from (seed, k) and from the place of each picture in the order of the run, so a
 resumed run repeats the steps that an unbroken one would have made, and two processes with half the batch each see the
-pictures that one process with the whole batch sees.
+pictures that one process with the whole batch sees. Checkpoints therefore hold no state of a random generator.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,7 @@ class Run:
             "plateaus": [plateau.state_dict() for plateau in self.plateaus],
             "world": self.team.size,
             "data": self.photographs.digest,
+            "versions": versions(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -304,14 +306,19 @@ class Run:
             "parameters": sum(p.numel() for p in self.served.parameters()),
             "photographs": len(self.photographs),
             "data": self.photographs.digest,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
+            "versions": versions(),
             "device": str(self.team.device),
             "processes": self.team.size,
             "threads": torch.get_num_threads(),
             "precision": "bf16" if self.bf16 else "fp32",
         }
         (self.out / "run.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of all that a step's numbers depend on."""
+    packages = ("gimp-colorize", "torch", "torchvision", "numpy")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
 
 
 _ELSE = "choose another --out, or the settings of run.json beside it"

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
 from colorize_daemon.networks.bins import annealed_mean, bin_centres
+from colorize_daemon.networks.imagenet import DEVIATION, MEAN, load_encoder
 from colorize_daemon.networks.served import ServedNetwork
 
 AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
@@ -139,17 +140,18 @@ class Encoder(nn.Module):
         return super().train(False)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start from torchvision's `mobilenet_v2` state; its first convolution is summed over RGB."""
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        kernel = state["features.0.0.weight"].float() / std[:, None, None]
-        own = {"stages.0.0.0.weight": kernel.sum(1, keepdim=True)}
-        own["stages.0.0.0.bias"] = ((MEAN_LIGHTNESS - mean)[:, None, None] * kernel).sum((1, 2, 3))
-        for name, tensor in state.items():
-            _, block, *rest = name.split(".")
-            if name.startswith("features.") and int(block) < self.ENDS[-1] and name != "features.0.0.weight":
-                stage = next(n for n, end in enumerate(self.ENDS) if int(block) < end)
-                own[".".join([f"stages.{stage}", block, *rest])] = tensor.float()
-        self.load_state_dict(own, strict=True)
+        """Start from torchvision's `mobilenet_v2` state, its first convolution summed over RGB.
+
+        Batch norms may be folded into it or not. Raises ValueError where a layer is missing.
+        """
+        first = "stages.0.0.0"
+        own = {name: name.split(".", 2)[2] for name in self.state_dict()}  # the names within torchvision's `features`
+        own = {name: state[f"features.{block}"] for name, block in own.items() if f"features.{block}" in state}
+        if f"{first}.weight" in own:
+            kernel = own[f"{first}.weight"].float() / torch.tensor(DEVIATION)[:, None, None]
+            own[f"{first}.weight"] = kernel.sum(1, keepdim=True)
+            own[f"{first}.bias"] = ((MEAN_LIGHTNESS - torch.tensor(MEAN))[:, None, None] * kernel).sum((1, 2, 3))
+        load_encoder(self, own, unused=())
 
 
 class AttentionBlock(nn.Module):
