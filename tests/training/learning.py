@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from colorize_daemon import weights
+from colorize_daemon.networks.zhang import ZhangClassificationVgg
 from colorize_training.data import PackedPhotographs
 from colorize_training.loop import Run
 from colorize_training.recipes import Recipe, recipe_class
@@ -37,7 +38,7 @@ FITS = {
     "rtnet": Fit(24, 16, RANDOM),
     "vgg-regression": Fit(20, 16, RANDOM),
     "zhang-classification": Fit(32, 8, {"lr": 1e-3}),
-    "zhang-classification-vgg": Fit(48, 32, {"lr": 3e-4}),
+    "zhang-classification-vgg": Fit(32, 8, {"lr": 1e-3}),
     "zhang-regression": Fit(24, 8, {"lr": 1e-3}),
 }
 
@@ -96,19 +97,25 @@ def loss_of(run: Run) -> float:
 
 @torch.no_grad()
 def write_vgg(path: Path, lightness: Tensor) -> None:
-    """A stand-in for VGG16's learned weights: random, each layer's features of L (B, 1, H, W) told apart.
+    """A stand-in for VGG16's learned weights: random, the transfer network's features of L (B, 1, H, W) told apart.
 
     Thirteen random layers without a norm make all pictures alike, and eight could not be learned in a few steps.
     Layers scaled by data: Kraehenbuehl et al. 2016.
     """
     torch.manual_seed(0)
-    features, x = vgg.make_layers(vgg.cfgs["D"]), (lightness / 100 - 0.45).expand(-1, 3, -1, -1) / 0.225
-    for layer in features:
-        if isinstance(layer, nn.Conv2d):
-            nn.init.orthogonal_(layer.weight)
-            nn.init.zeros_(layer.bias)
-            variance, mean = torch.var_mean(layer(x), (0, 2, 3))
-            layer.weight.div_(variance.sqrt()[:, None, None, None])
-            layer.bias.copy_(-mean / variance.sqrt())
-        x = layer(x)
-    save_file({f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
+    network = ZhangClassificationVgg()
+    named = [name for name, m in vgg.make_layers(vgg.cfgs["D"]).named_children() if isinstance(m, nn.Conv2d)]
+    layers = [m for m in network.encoder.modules() if isinstance(m, nn.Conv2d)]
+    for layer in layers:
+        nn.init.orthogonal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        seen: list[Tensor] = []
+        with layer.register_forward_hook(lambda _, x, y, seen=seen: seen.append(y)):
+            network.predict(lightness)
+        variance, mean = torch.var_mean(seen[0], (0, 2, 3))
+        layer.weight.div_(variance.sqrt()[:, None, None, None])
+        layer.bias.copy_(-mean / variance.sqrt())
+    state = {}
+    for name, layer in zip(named, layers, strict=True):
+        state |= {f"features.{name}.weight": layer.weight.contiguous(), f"features.{name}.bias": layer.bias}
+    save_file(state, path)

@@ -20,12 +20,9 @@ class Team:
 
     @classmethod
     def join(cls, device: str = "auto") -> "Team":
-        """Join what torchrun's environment describes: gloo on CPUs, nccl on CUDA, one device a process.
-
-        device: auto, cuda or cpu. Raises ValueError where this machine has no such device.
-        """
+        """Join what torchrun's environment describes: gloo on CPUs, nccl on CUDA, one device a process."""
         rank, size, local = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-        own = _device(device, local)
+        own = pick_device(device, local)
         if size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
         return cls(rank, size, own)
@@ -74,7 +71,8 @@ class Team:
         return tensor.tolist()
 
 
-def _device(name: str, local: int) -> torch.device:
+def pick_device(name: str, local: int = 0) -> torch.device:
+    """cuda, cpu, or the better one for auto; raises ValueError where this machine has no such device."""
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise ValueError("this machine has no CUDA device; choose --device cpu, or auto")

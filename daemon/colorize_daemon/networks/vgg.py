@@ -11,6 +11,7 @@ class VggStages(nn.Module):
     """The first `blocks` of VGG16's five blocks, started as torchvision starts them."""
 
     CHANNELS = (64, 128, 256, 512, 512)
+    POOLINGS = 4  # one before each block but the first
 
     def __init__(self, blocks: int = 5) -> None:
         super().__init__()
@@ -21,7 +22,7 @@ class VggStages(nn.Module):
         """Normalised RGB (B, 3, H, W) -> each block's features, (B, CHANNELS[i], H / 2**i, W / 2**i)."""
         levels = []
         for block in self.blocks:
-            x = block(F.max_pool2d(x, 2) if levels else x)
+            x = block(F.max_pool2d(x, 2) if 0 < len(levels) <= self.POOLINGS else x)
             levels.append(x)
         return levels
 

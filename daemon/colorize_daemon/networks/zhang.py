@@ -3,8 +3,9 @@
 Layers are those of the report's Figure 4: 3x3 convolutions, ReLU after each, batch norm at the end of a block, strides
 instead of pooling, blocks 5 and 6 dilated, three 4x4 transpose convolutions back to full resolution.
 
-The report names 313 bins, which it has from Zhang et al.; those were counted on ImageNet's pictures and reach beyond
-sRGB. Here the bins are those of side 10 that an sRGB colour can fall into (`bins.bin_centres`), which are fewer.
+The report names 313 bins, the published list of Zhang et al. Here they are the 260 of that list into which sRGB
+colours fall (`bins.bin_centres`). Of the other 53, all at its edge, 52 hold no 8-bit sRGB colour, and one, around
+a = -30, b = -40, holds a few that go to its neighbours.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from colorize_daemon.networks.bins import annealed_mean, bin_centres
 from colorize_daemon.networks.imagenet import DEVIATION, MEAN
 from colorize_daemon.networks.served import AutomaticNetwork
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_daemon.networks.spaces import CIELAB, YUV
 from colorize_daemon.networks.vgg import VggStages
 
 # Figure 4, blocks 1 to 7: each convolution's channels, stride and dilation
@@ -76,31 +77,44 @@ class ZhangClassification(AutomaticNetwork):
 
 
 class ZhangClassificationVgg(AutomaticNetwork):
-    """Transfer learning: VGG16's five blocks in place of blocks 1 to 7; logits (B, K, H/2, W/2).
+    """Transfer learning: VGG16's five blocks in place of blocks 1 to 7; logits (B, K, H, W) as above.
 
-    VGG's last features have stride 16, and block 8 stays as it is, so the distribution has half the picture's
-    resolution; the report does not say how it came back to the full one, and Zhang et al. predict at a quarter.
-    The gray picture is repeated to three channels and normalised as VGG's training pictures were.
+    VGG's fifth block has stride 16, from which the three deconvolutions of block 8 come back to half the picture's
+    size only, and the report does not say what it did. Here it is done as Zhang et al. made their network of VGG: no
+    pooling before the fifth block, its convolutions dilated by two instead, so that they reach as far as in VGG; block
+    8 stays as it is. The input is the picture's gray value as RGB, normalised as VGG's training pictures were.
     """
 
     Config = ZhangConfig
-    stride = 16
+    stride = 8
 
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
         self.register_buffer("centres", bin_centres(), persistent=False)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
-        self.encoder = VggStages()
+        self.encoder = _DilatedVgg()
         self.up = _deconvolutions()
         self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
 
     def predict(self, lightness: Tensor) -> Tensor:
-        gray = (lightness / 100 - self.mean) / self.deviation  # (B, 3, H, W)
-        return self.last(self.up(self.encoder(gray)[-1]))
+        rgb = (YUV.lightness(lightness) - self.mean) / self.deviation  # (B, 3, H, W)
+        return self.last(self.up(self.encoder(rgb)[-1]))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
         return annealed_mean(prediction, temperature, self.centres)
+
+
+class _DilatedVgg(VggStages):
+    """VGG16's five blocks, the fifth at the fourth's resolution: (B, 3, H, W) -> strides 1, 2, 4, 8, 8."""
+
+    POOLINGS = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        for layer in self.blocks[-1]:
+            if isinstance(layer, nn.Conv2d):
+                layer.dilation = layer.padding = (2, 2)
 
 
 def _trunk() -> nn.Sequential:

@@ -6,8 +6,10 @@ Classification: cross-entropy with ab soft-encoded in its five nearest bins (Zha
 classes is an option, which the report does not use.
 
 The report adds lambda ||W||^2 with lambda 0.01 to losses that are sums over a picture's pixels. Ours are means over
-pixels, so the same balance is 0.01 / 32^2, whose gradient is a weight decay of 2 x 0.01 / 32^2 in Adam. It gives lambda
-for classification alone; regression gets the same. Cross-entropy is shown less the target's own entropy (see `losses`).
+pixels, so the same balance is 0.01 / 32^2. It is left to Adam's own weight decay, which adds that term's gradient,
+2 x 0.01 / 32^2 x W, to every parameter's (AdamW's decay is another); the logged loss is without it. The report gives
+lambda for classification alone; regression and transfer get the same. Photographs are squashed and not augmented.
+Cross-entropy is shown less the target's own entropy (see `losses`).
 """
 
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ from colorize_daemon.networks.served import AutomaticNetwork
 from colorize_daemon.networks.spaces import CIELAB
 from colorize_daemon.networks.zhang import ZhangClassification, ZhangClassificationVgg, ZhangRegression
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
+from torch.utils.checkpoint import checkpoint
 from torchvision.models import VGG16_Weights
 
 from colorize_training.backbones import starting_weights
@@ -34,6 +36,7 @@ from colorize_training.settings import LoopSettings, setting
 EPOCH, EPOCHS, TRANSFER_EPOCHS = 50_000, 100, 50  # of the report
 DECAY = 2 * 0.01 / 32**2
 COUNTED = 2_000  # photographs that the bins' frequencies are counted on
+PIECE = 2**19  # pixels whose loss over all bins is computed at a time; ten pictures of 224x224
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ZhangRegressionRecipe(Recipe):
 
 
 class BinBatch(NamedTuple):
-    """lightness (B, 1, H, W) in 0..100; bins, shares (B, 5, h, w): the truth, soft-encoded."""
+    """lightness (B, 1, H, W) in 0..100; bins, shares (B, 5, H, W): the truth, soft-encoded."""
 
     lightness: Tensor
     bins: Tensor
@@ -98,14 +101,15 @@ class ZhangClassificationRecipe(ZhangRegressionRecipe):
 
     name = "zhang-classification"
     Settings = ZhangClassificationSettings
-    stride = 1  # of the distribution
 
     def __init__(self, settings: ZhangClassificationSettings) -> None:
         super().__init__(settings)
         self.targets, self.weights = BinTargets(bin_centres()), torch.ones(len(bin_centres()))
 
     def prepare(self, photographs: PackedPhotographs) -> None:
-        """The classes' weights, from their frequencies."""
+        """The classes' weights, from their frequencies; without rebalancing all stay 1."""
+        if self.settings.uniform_share == 1:
+            return
         rng = np.random.default_rng(self.settings.seed)
         counts = torch.zeros(len(self.weights))
         for number in rng.permutation(len(photographs))[:COUNTED]:
@@ -118,12 +122,12 @@ class ZhangClassificationRecipe(ZhangRegressionRecipe):
 
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> BinBatch:
         lightness, chroma = CIELAB.from_srgb(planes(squash(photograph, size))[None])
-        bins, shares = self.targets(F.avg_pool2d(CIELAB.unscale(chroma), self.stride))
+        bins, shares = self.targets(CIELAB.unscale(chroma))
         return BinBatch(lightness[0] * 100, bins[0], shares[0])
 
     def loss(self, network: AutomaticNetwork, batch: BinBatch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         logits = network.predict(batch.lightness)
-        loss = bin_cross_entropy(logits, batch.bins, batch.shares, self.weights)
+        loss = _cross_entropy(logits, batch, self.weights)
         return loss, {"cross_entropy": loss.detach()}
 
 
@@ -133,7 +137,6 @@ class ZhangClassificationVggRecipe(ZhangClassificationRecipe):
     name = "zhang-classification-vgg"
     Settings = ZhangClassificationVggSettings
     loop = LoopSettings(samples=TRANSFER_EPOCHS * EPOCH, size=224, schedule="constant", clip=0.0, validate_on=500)
-    stride = 2
 
     def build(self) -> ZhangClassificationVgg:
         network = ZhangClassificationVgg()
@@ -141,3 +144,16 @@ class ZhangClassificationVggRecipe(ZhangClassificationRecipe):
         if state is not None:
             network.encoder.load_imagenet(state)
         return network
+
+
+def _cross_entropy(logits: Tensor, batch: BinBatch, weights: Tensor) -> Tensor:
+    """`bin_cross_entropy` of the whole batch; of one too large, in pieces that are computed again for the gradient.
+
+    Its intermediate planes are together twice as large as the logits, which are 6 GiB for 128 pictures of 224x224.
+    """
+    count = max(1, PIECE // logits[0, 0].numel())
+    if count >= len(logits):
+        return bin_cross_entropy(logits, batch.bins, batch.shares, weights)
+    pieces = zip(*(part.split(count) for part in (logits, batch.bins, batch.shares)), strict=True)
+    losses = [len(p[0]) * checkpoint(bin_cross_entropy, *p, weights, use_reentrant=False) for p in pieces]
+    return torch.stack(losses).sum() / len(logits)
