@@ -207,6 +207,7 @@ def test_the_experiments_differ_in_what_they_say_and_nothing_else(ablation: Abla
 
 def test_the_table_has_the_recipes_loss_over_all_test_pictures(ablation: Ablation, picture_folder: Path) -> None:
     test = split(pack([picture_folder], ablation.out / "cache", 176), (75, 15, 10), 0)[2]
+    assert json.loads((ablation.out / "split.json").read_text())["test"] == test.names
     state = checkpoint.load(ablation.out / "best" / "best.pt")
     network = networks.build("vgg-regression", state["config"]).eval()
     network.load_state_dict(state["network"])

@@ -20,7 +20,7 @@ from colorize_daemon.networks.served import ServedNetwork
 from tqdm import tqdm
 
 from colorize_training import checkpoint
-from colorize_training.data import PackedPhotographs, pack, split, squash
+from colorize_training.data import PackedPhotographs, pack, split, squash, write_split
 from colorize_training.logs import plt
 from colorize_training.loop import Run, Stopped
 from colorize_training.recipes import Recipe
@@ -95,6 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings, loop = chosen(VggRegressionSettings, arguments), chosen(LoopSettings, arguments)
     photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", max(176, loop.size))
     parts = split(photographs, VggRegressionRecipe.split, settings.seed)
+    write_split(parts, arguments.out)
     wanted = [e for e in EXPERIMENTS if e in (arguments.only or EXPERIMENTS)]
     try:
         trained = [_train(e, settings, loop, parts, arguments.out / e.slug) for e in wanted]

@@ -231,7 +231,7 @@ class Run:
             logs.validated(self.samples, **scores)
             tqdm.write(json.dumps({"samples": self.samples, **{k: round(v, 5) for k, v in scores.items()}}))
             loss = scores["loss"]
-            merit = -loss if self.recipe.judged_by == "loss" else scores["psnr"]
+            merit = -loss if self.recipe.judged_by == "loss" else scores["psnr_0"] + scores["psnr_10"]
             if merit > self.best:
                 self.best = merit
                 self.save(self.out / "best.pt")

@@ -1,7 +1,6 @@
 """`gimp-colorize-train`: a command for each recipe, and commands that measure what was trained."""
 
 import argparse
-import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -113,7 +112,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def _photographs(arguments: argparse.Namespace, settings: LoopSettings, seed: int) -> tuple:
     """Photographs to train on and to validate with; the three parts of a split are written beside the run."""
-    from colorize_training.data import overlap, pack, split
+    from colorize_training.data import overlap, pack, split, write_split
 
     cache = arguments.cache or arguments.out / "cache"
     short_side = arguments.short_side or max(176, settings.size)
@@ -121,10 +120,9 @@ def _photographs(arguments: argparse.Namespace, settings: LoopSettings, seed: in
     if arguments.validation:
         held_out = pack(arguments.validation, cache, short_side)
     else:
-        photographs, held_out, test = split(photographs, arguments.split, seed)
-        parts = {"training": photographs.names, "validation": held_out.names, "test": test.names}
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "split.json").write_text(json.dumps(parts, indent=1) + "\n")
+        parts = split(photographs, arguments.split, seed)
+        write_split(parts, arguments.out)
+        photographs, held_out, _ = parts
     if twice := overlap(photographs, held_out):
         raise ValueError(f"{len(twice)} pictures are both trained on and held out, such as {twice[0]}; part them")
     return photographs, held_out

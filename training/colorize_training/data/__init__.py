@@ -3,7 +3,7 @@
 from colorize_training.data.crops import draw_crop, planes, squash
 from colorize_training.data.decoding import Skipped, Unusable
 from colorize_training.data.packing import pack, read_photographs
-from colorize_training.data.photographs import PackedPhotographs, manifest, overlap, split
+from colorize_training.data.photographs import PackedPhotographs, manifest, overlap, split, write_split
 from colorize_training.data.statistics import lightness_statistics
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "read_photographs",
     "split",
     "squash",
+    "write_split",
 ]

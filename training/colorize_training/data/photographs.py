@@ -1,9 +1,11 @@
 """Decoded photographs, their parts, and whether two sets share one."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -73,6 +75,13 @@ def split(
             "give more, or a validation set of their own"
         )
     return tuple(photographs.subset(part) for part in parts)
+
+
+def write_split(parts: tuple[PackedPhotographs, PackedPhotographs, PackedPhotographs], folder: Path) -> None:
+    """`split.json`: which photographs are in which part."""
+    names = dict(zip(("training", "validation", "test"), (part.names for part in parts), strict=True))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "split.json").write_text(json.dumps(names, indent=1) + "\n")
 
 
 def manifest(photographs: PackedPhotographs) -> frozenset[str]:
