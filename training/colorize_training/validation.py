@@ -35,7 +35,7 @@ class Validation:
 
     @torch.no_grad()
     def run(self, network: nn.Module, served: ServedNetwork, sheet: Path) -> dict[str, float]:
-        """Mean loss, colourfulness, PSNR after 0, 1, 10, 50 hints and of the vivid result. Draws the picture `sheet`."""
+        """Mean loss, colourfulness, PSNR with 0, 1, 10, 50 hints and of the vivid result. Draws the picture `sheet`."""
         side = self.settings.validate_size or self.settings.size
         side = -(-side // served.stride) * served.stride
         rows, scores = [], []
