@@ -51,8 +51,35 @@ def test_a_recoloured_thing_changes_alone(photograph) -> None:
     for change, cells in found:
         mask = np.zeros(ab.shape[1:], bool)
         mask[tuple(cells.T)] = True
-        assert SETTINGS.object_shares[0] <= mask.mean() <= SETTINGS.object_shares[1]
+        assert SETTINGS.smallest_thing <= mask.mean() <= SETTINGS.largest_thing
         moved = np.linalg.norm(change, axis=0)
         assert (moved[~mask] == 0).all()
         assert np.allclose(moved[mask], moved[mask][0], atol=1e-3)
         assert SETTINGS.least_change - 0.1 <= moved[mask][0] <= SETTINGS.most_change + 0.1
+
+
+def test_a_grey_thing_is_grey_and_its_hint_says_so(photograph) -> None:
+    ab = true_ab(photograph("coffee").rgb)
+    grey = replace(SETTINGS, share_grey=1.0, share_strokes=1.0, share_noisy=0.0)
+    results = [(rng := np.random.default_rng(seed), *recolour_object(ab, rng, grey)) for seed in range(20)]
+    found = [(rng, changed, cells) for rng, changed, cells in results if len(cells)]
+    assert len(found) > 2
+    for rng, changed, cells in found:
+        assert not changed[:, cells[:, 0], cells[:, 1]].any()
+        assert np.allclose(draw_hint(changed, rng, grey, cells[0]).ab, 0, atol=SETTINGS.same_colour)
+
+
+def test_a_circle_shows_all_the_colours_it_covers_and_a_whole_thing_one(photograph) -> None:
+    ab = true_ab(photograph("coffee").rgb)
+    circles = replace(SETTINGS, share_strokes=0.0, share_circles=1.0)
+    things = replace(SETTINGS, share_strokes=0.0, share_whole=1.0, share_noisy=0.0)
+    for seed in range(10):
+        circle = draw_hint(ab, np.random.default_rng(seed), circles)
+        planes = rasterise([circle], *ab.shape[1:])
+        covered = planes[2] > 0
+        assert 0.005 < covered.mean() < 0.09
+        assert np.allclose(planes[:2, covered], ab[:, covered])
+        thing = draw_hint(ab, np.random.default_rng(seed), things)
+        colours = ab[:, thing.cells[:, 0], thing.cells[:, 1]]
+        assert np.allclose(thing.ab, colours.mean(1), atol=1e-3)
+        assert np.linalg.norm(colours - ab[:, *thing.cells[0]][:, None], axis=0).max() <= 2 * SETTINGS.same_colour

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from colorize_daemon import weights
+from colorize_daemon import networks, weights
 from colorize_training import checkpoint
 from colorize_training.data import PackedPhotographs
 from colorize_training.export import export
@@ -113,6 +113,30 @@ def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, t
     assert all(
         torch.allclose(v, average[k], atol=2e-3, rtol=2e-3) for k, v in weights.load(record).state_dict().items()
     )
+
+
+def test_a_variant_that_the_service_cannot_hold_is_not_exported(packed: PackedPhotographs, tmp_path: Path) -> None:
+    run = Run(make(variant="early-hints"), SMALL, packed, tmp_path)
+    run.save(run.last)
+    with pytest.raises(ValueError, match="holds a variant of chroma"):
+        export(tmp_path / "last.pt", tmp_path / "mine.safetensors", None, None, "CC0-1.0")
+    assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_path: Path) -> None:
+    learned = Run(make(), SMALL, packed, tmp_path / "first")
+    learned.train_step()
+    for name, recipe in (("mine", "chroma"), ("other", "zhang-regression")):
+        network = learned.network if name == "mine" else networks.build(recipe, {})
+        file = tmp_path / f"{name}.safetensors"
+        weights.save(network, file, recipe=recipe, name=name, title=name, licence="CC0-1.0", side=32)
+    start = str(tmp_path / "mine.safetensors")
+    again = make(start=start).build()
+    assert all(torch.allclose(v, again.state_dict()[k], atol=2e-3) for k, v in learned.network.state_dict().items())
+    with pytest.raises(ValueError, match="of other sizes"):
+        make(start=start, depth=2).build()
+    with pytest.raises(ValueError, match="weights of zhang-regression, not of chroma"):
+        make(start=str(tmp_path / "other.safetensors")).build()
 
 
 def test_bf16_learns_too(packed: PackedPhotographs, tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ import pytest
 import torch
 from colorize_daemon import networks
 from colorize_daemon.engine import fuse_batch_norms
-from colorize_daemon.networks.chroma import MEAN_LIGHTNESS, Encoder
+from colorize_daemon.networks.chroma import Chroma
+from colorize_daemon.networks.encoders import MEAN_LIGHTNESS, MobileNetV2, ResNet50V2
 from colorize_daemon.networks.imagenet import DEVIATION, MEAN
 from colorize_daemon.networks.served import AutomaticNetwork, ServedNetwork
+from colorize_training.variants import CoarseChroma, EarlyChroma
+from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
+PARTS = ("weight", "bias", "running_mean", "running_var")
 FOLDED_WHOLE = {"chroma"}  # networks in which every batch norm follows a convolution
 
 
-@pytest.fixture(params=networks.recipes())
+@pytest.fixture(params=[*networks.recipes(), "chroma resnet50_v2"])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -20,7 +24,8 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def network(name: str) -> ServedNetwork:
     torch.manual_seed(0)
-    return networks.build(name, {})
+    recipe, *encoder = name.split()
+    return networks.build(recipe, {"encoder": encoder[0]} if encoder else {})
 
 
 def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,7 +70,7 @@ def test_one_embedding_serves_any_hints(network: ServedNetwork) -> None:
 
 
 def test_the_configuration_makes_the_same_network(name: str, network: ServedNetwork) -> None:
-    again = networks.build(name, network.metadata())
+    again = networks.build(name.split()[0], network.metadata())
     again.load_state_dict(network.state_dict())
 
 
@@ -88,7 +93,7 @@ def test_folded_batch_norms_keep_the_function(name: str, network: ServedNetwork)
 @pytest.mark.parametrize("older", [False, True])
 def test_chroma_starts_from_torchvisions_mobilenet(older: bool) -> None:
     torch.manual_seed(0)
-    source, encoder = mobilenet_v2(weights=None).eval(), Encoder().eval()
+    source, encoder = mobilenet_v2(weights=None).eval(), MobileNetV2().eval()
     state = {n: t for n, t in source.state_dict().items() if not (older and n.endswith("num_batches_tracked"))}
     encoder.load_imagenet(state)
     gray = torch.full((1, 1, 64, 64), 0.3) + torch.linspace(-0.2, 0.2, 64)
@@ -98,6 +103,57 @@ def test_chroma_starts_from_torchvisions_mobilenet(older: bool) -> None:
     assert torch.allclose(seen[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=1e-5)  # the rim is padded otherwise
 
 
+def test_chroma_starts_from_gluons_resnet50() -> None:
+    """The names of its file, and a first convolution that sees in gray what it saw in RGB behind its own norm."""
+    torch.manual_seed(0)
+    encoder = ResNet50V2().eval()
+    state = {"c0.weight": torch.randn(64, 3, 7, 7)}
+    for name, channels in (("bn0", 3), ("bn1", 64)):
+        state |= {f"{name}.{part}": torch.rand(channels) + 0.5 for part in PARTS}
+    for stage, depth in enumerate(ResNet50V2.DEPTHS):
+        for block in range(depth):
+            ours = encoder.stages[stage + 1][block + (stage == 0)]
+            layers = {"bn.0": ours.first[0], "bn.1": ours.body[1], "bn.2": ours.body[4], "sc": ours.shortcut}
+            layers |= {"cv.0": ours.body[0], "cv.1": ours.body[3], "cv.2": ours.body[6]}
+            for name, layer in ((name, layer) for name, layer in layers.items() if layer):
+                parts = {part: torch.rand_like(t) for part, t in layer.state_dict().items() if t.ndim}
+                state |= {f"stages.{stage}.{block}.{name}.{part}": tensor for part, tensor in parts.items()}
+    encoder.load_imagenet(state)
+    assert torch.equal(encoder.stages[2][1].body[6].weight, state["stages.1.1.cv.2.weight"])
+    assert torch.equal(encoder.stages[1][1].first[0].running_mean, state["stages.0.0.bn.0.running_mean"])
+    gray = torch.full((1, 1, 64, 64), 0.3) + torch.linspace(-0.2, 0.2, 64)
+    rgb = (gray - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
+    bn0 = [state[f"bn0.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+    expected = F.conv2d(F.batch_norm(rgb, *bn0), state["c0.weight"], None, 2, 3)
+    with torch.no_grad():
+        seen = encoder.stages[0][0](gray - MEAN_LIGHTNESS)
+    assert torch.allclose(seen[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", [MobileNetV2, ResNet50V2])
+def test_frozen_stages_stay_as_they_were(encoder: type) -> None:
+    network = encoder()
+    network.freeze(2)
+    sum(level.square().mean() for level in network(torch.rand(1, 1, 64, 64)) if level.requires_grad).backward()
+    learned = [[p.grad is not None for p in stage.parameters()] for stage in network.stages]
+    assert [all(stage) for stage in learned] == [False, False] + [True] * (len(learned) - 2)
+    assert not any(learned[0] + learned[1])
+
+
+def test_early_hints_start_where_late_ones_are_and_a_coarse_head_is_smooth() -> None:
+    torch.manual_seed(0)
+    late, lightness, hints = Chroma().eval(), *inputs(64, 64)
+    torch.nn.init.normal_(late.regression.weight)
+    early = EarlyChroma().eval()
+    early.load_state_dict(late.state_dict(), strict=False)
+    with torch.no_grad():
+        assert torch.allclose(late(lightness, hints).ab, early(lightness, hints).ab, atol=1e-3)
+        torch.nn.init.normal_(early.hints_early.weight)
+        assert not torch.allclose(late(lightness, hints).ab, early(lightness, hints).ab, atol=1e-1)
+        assert CoarseChroma().eval()(lightness, hints).ab.shape == (1, 2, 32, 32)
+
+
 def test_other_starting_weights_are_refused() -> None:
-    with pytest.raises(ValueError, match="lack stages.0"):
-        Encoder().load_imagenet({"conv1.weight": torch.zeros(8)})
+    for encoder in (MobileNetV2, ResNet50V2):
+        with pytest.raises(ValueError, match="lack stages.0"):
+            encoder().load_imagenet({"conv1.weight": torch.zeros(8)})

@@ -26,7 +26,10 @@ def export(source: Path, target: Path, name: str | None, title: str | None, lice
     recipe, name = recipe_class(state["recipe"]), name or state["recipe"]
     network = networks.build(state["recipe"], state["config"])
     trained, prefix = state["average"] or state["network"], recipe.served_prefix
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in trained.items() if k.startswith(prefix)})
+    try:
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in trained.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise ValueError(f"{source} holds a variant of {name}, or one of another version: {error}") from error
     weights.save(
         network,
         target,

@@ -10,28 +10,37 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import label
 
+from colorize_training.settings import setting
+
+CIRCLE_RADII = (25 / 224, 35 / 224)  # of the picture's side, report 004
+
 
 @dataclass(frozen=True)
 class HintSettings:
-    """Shares and sizes of simulated hints; lengths in cells of the chroma grid (2 pixels of the network's picture)."""
+    """How hints are simulated; lengths in cells of the chroma grid, 2 pixels of the network's picture."""
 
-    share_without: float = 0.25
-    most: int = 80
-    share_strokes: float = 0.35
-    largest_patch: int = 5
-    largest_brush: float = 2.5
-    longest_stroke: int = 30
-    same_colour: float = 14.0  # ab distance within which a stroke stays
-    share_noisy: float = 0.3
-    noise: float = 5.0  # ab deviation of a noisy hint's colour
-    least_change: float = 15.0  # ab distance by which a recoloured object moves
-    most_change: float = 60.0
-    object_shares: tuple[float, float] = (0.01, 0.5)  # of the picture, that an object to recolour covers
+    share_without: float = setting(0.25, "share of the pictures without a hint")
+    most: int = setting(80, "hints in a picture")
+    share_strokes: float = setting(0.35, "share of the hints that are strokes; what is left is points")
+    share_circles: float = setting(0.0, "share that are circles of report 004, with all the colours they cover")
+    share_whole: float = setting(0.0, "share that cover a whole thing")
+    largest_patch: int = setting(5, "side of a point, in cells")
+    largest_brush: float = setting(2.5, "radius of a stroke, in cells")
+    longest_stroke: int = setting(30, "length of a stroke, in cells")
+    same_colour: float = setting(14.0, "ab distance that is one thing, within which a stroke stays")
+    share_noisy: float = setting(0.3, "share of the hints whose colour is a little wrong")
+    noise: float = setting(5.0, "ab deviation of a wrong colour")
+    share_recoloured: float = setting(0.4, "share of the pictures in which one thing gets another colour, and a hint")
+    share_grey: float = setting(0.0, "share of the recoloured things that become grey")
+    least_change: float = setting(15.0, "least ab distance by which a recoloured thing moves")
+    most_change: float = setting(60.0, "greatest ab distance by which it moves")
+    smallest_thing: float = setting(0.01, "smallest thing to recolour, as a share of the picture")
+    largest_thing: float = setting(0.5, "largest thing to recolour")
 
 
 @dataclass(frozen=True)
 class Hint:
-    """Cells (N, 2) of (y, x), each within the grid, their coverage (N,), and one colour ab (2,)."""
+    """Cells (N, 2) of (y, x), each within the grid, their coverage (N,), and one colour ab (2,) or theirs (2, N)."""
 
     cells: np.ndarray
     coverage: np.ndarray
@@ -55,13 +64,11 @@ def recolour_object(ab: np.ndarray, rng: np.random.Generator, settings: HintSett
     Returns ab (2, h, w) and the thing's cells (N, 2), none where no thing of a fitting size was found.
     """
     _, height, width = ab.shape
-    y, x = rng.integers(height), rng.integers(width)
-    alike = np.linalg.norm(ab - ab[:, y, x, None, None], axis=0) < settings.same_colour
-    parts, _ = label(alike)
-    thing = parts == parts[y, x]
-    smallest, largest = settings.object_shares
-    if not smallest <= thing.mean() <= largest:
+    thing = _thing(ab, rng.integers((height, width)), settings)
+    if not settings.smallest_thing <= thing.mean() <= settings.largest_thing:
         return ab, np.empty((0, 2), int)
+    if rng.random() < settings.share_grey:
+        return ab * ~thing, np.argwhere(thing)
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(settings.least_change, settings.most_change)
     change = length * np.array([np.cos(angle), np.sin(angle)], np.float32)
     return ab + thing * change[:, None, None], np.argwhere(thing)
@@ -74,8 +81,14 @@ def draw_hint(
     _, height, width = ab.shape
     if start is None:
         start = np.array([rng.integers(height), rng.integers(width)])
-    if rng.random() < settings.share_strokes:
+    kind = rng.random() - settings.share_strokes
+    if kind < 0:
         cells = _stroke_cells(ab, start, rng, settings)
+    elif kind < settings.share_circles:
+        cells = _circle(start, height, width, rng)
+        return Hint(cells, np.ones(len(cells)), ab[:, cells[:, 0], cells[:, 1]])
+    elif kind < settings.share_circles + settings.share_whole:
+        cells = np.argwhere(_thing(ab, start, settings))
     else:
         side = int(rng.integers(1, settings.largest_patch + 1)) if rng.random() < 0.5 else 1
         cells = _block(start, side, height, width)
@@ -85,6 +98,19 @@ def draw_hint(
     soft = rng.random() < 0.3
     coverage = rng.uniform(0.1, 1.0, len(cells)) if soft else np.ones(len(cells))
     return Hint(cells, coverage, colour)
+
+
+def _thing(ab: np.ndarray, start: np.ndarray, settings: HintSettings) -> np.ndarray:
+    """What has the colour of the cell `start` and hangs together with it, as a mask (h, w)."""
+    y, x = start
+    parts, _ = label(np.linalg.norm(ab - ab[:, y, x, None, None], axis=0) < settings.same_colour)
+    return parts == parts[y, x]
+
+
+def _circle(start: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    ys, xs = np.ogrid[:height, :width]
+    radius = rng.uniform(*CIRCLE_RADII) * min(height, width)
+    return np.argwhere((ys - start[0]) ** 2 + (xs - start[1]) ** 2 <= radius**2)
 
 
 def _block(start: np.ndarray, side: int, height: int, width: int) -> np.ndarray:

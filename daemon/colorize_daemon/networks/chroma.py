@@ -1,6 +1,6 @@
 """`chroma`, the default network: the photograph is encoded once, hints enter late.
 
-A MobileNetV2 encoder (Sandler et al. 2018) reads L alone; everything that follows from L alone belongs to the
+An encoder with ImageNet's features (`encoders`) reads L alone; everything that follows from L alone belongs to the
 embedding. The decoder joins hints to the embedding at strides 16, 4 and 2, so a changed stroke repeats only the
 decoder. Global attention at stride 16 carries a hint to everything alike (as iColoriT does, Yun et al. 2023). Two
 heads: a distribution over in-gamut ab bins at stride 4, and a regression of ab at stride 2.
@@ -12,14 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2
 
 from colorize_daemon.networks.bins import annealed_mean, bin_centres
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN, load_encoder
+from colorize_daemon.networks.encoders import ENCODERS, MEAN_LIGHTNESS
 from colorize_daemon.networks.served import ServedNetwork
 
 AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
-MEAN_LIGHTNESS = 0.45  # of photographs, L / 100; the encoder sees L / 100 minus this
 REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.4  # temperatures between which the result moves from one head to the other
 
 
@@ -27,8 +25,10 @@ REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.4  # temperatures between which the resu
 class ChromaConfig:
     """Sizes of the network; stored in the weights' metadata."""
 
+    encoder: str = "mobilenet_v2"  # of encoders.ENCODERS
     width: int = 192  # channels of the tokens at stride 16
     depth: int = 4  # attention blocks
+    refinement: int = 2  # convolutions at strides 8 and 4
     heads: int = 6
     mid: int = 96  # channels at stride 8
     fine: int = 64  # channels at stride 4
@@ -65,20 +65,21 @@ class Chroma(ServedNetwork):
         super().__init__(config)
         c = self.config
         self.register_buffer("centres", bin_centres(), persistent=False)
-        self.encoder = Encoder()
-        self.to16 = nn.Conv2d(96, c.width, 1)
-        self.to32 = nn.Conv2d(320, c.width, 1)
-        self.to8 = nn.Conv2d(32, c.mid, 1)
-        self.to4 = nn.Conv2d(24, c.fine, 1)
-        self.to2 = nn.Conv2d(16, c.finest, 1)
+        self.encoder = ENCODERS[c.encoder]()
+        channels = self.encoder.CHANNELS
+        self.to32 = nn.Conv2d(channels[32], c.width, 1) if 32 in channels else None
+        self.to16 = nn.Conv2d(channels[16], c.width, 1)
+        self.to8 = nn.Conv2d(channels[8], c.mid, 1)
+        self.to4 = nn.Conv2d(channels[4], c.fine, 1)
+        self.to2 = nn.Conv2d(channels[2], c.finest, 1)
         self.hints16 = nn.Conv2d(4, c.width, 1)
         self.hints4 = nn.Conv2d(4, c.fine, 3, padding=1)
         self.hints2 = nn.Conv2d(4, c.finest, 3, padding=1)
         self.blocks = nn.Sequential(*(AttentionBlock(c.width, c.heads) for _ in range(c.depth)))
         self.up8 = Up(c.width, c.mid)
-        self.refine8 = nn.Sequential(ConvBlock(c.mid), ConvBlock(c.mid))
+        self.refine8 = nn.Sequential(*(ConvBlock(c.mid) for _ in range(c.refinement)))
         self.up4 = Up(c.mid, c.fine)
-        self.refine4 = nn.Sequential(ConvBlock(c.fine), ConvBlock(c.fine))
+        self.refine4 = nn.Sequential(*(ConvBlock(c.fine) for _ in range(c.refinement)))
         self.up2 = Up(c.fine, c.finest)
         self.refine2 = ConvBlock(c.finest)
         self.distribution = nn.Sequential(
@@ -90,18 +91,24 @@ class Chroma(ServedNetwork):
 
     def encode(self, lightness: Tensor) -> Embedding:
         """The heavy part. lightness (B, 1, H, W) in 0..100."""
-        f2, f4, f8, f16, f32 = self.encoder(lightness / 100 - MEAN_LIGHTNESS)
-        at16 = self.to16(f16) + F.interpolate(self.to32(f32), scale_factor=2.0, mode="nearest")
+        f2, f4, f8, f16, *f32 = self.encoder(lightness / 100 - MEAN_LIGHTNESS)
+        at16 = self.to16(f16)
+        if self.to32:
+            at16 = at16 + F.interpolate(self.to32(*f32), scale_factor=2.0, mode="nearest")
         return Embedding(at16, self.to8(f8), self.to4(f4), self.to2(f2))
 
     def decode(self, embedding: Embedding, hints: Tensor) -> Output:
         """The light part. hints (B, 3, H/2, W/2); the batch of `embedding` may be 1 for any number of hints."""
-        x = self.blocks(embedding.at16 + self.hints16(pool_hints(hints, 8)))  # (B, width, H/16, W/16)
-        x = self.refine8(self.up8(x) + embedding.at8)
-        x = self.refine4(self.up4(x) + embedding.at4 + self.hints4(pool_hints(hints, 2)))  # (B, fine, H/4, W/4)
+        x = self.decode4(embedding, hints)
         logits = self.distribution(x)
         x = self.refine2(self.up2(x) + embedding.at2 + self.hints2(pool_hints(hints, 1)))
         return Output(logits, self.regression(x) * AB_SCALE)
+
+    def decode4(self, embedding: Embedding, hints: Tensor) -> Tensor:
+        """The decoder's features at stride 4, (B, fine, H/4, W/4)."""
+        x = self.blocks(embedding.at16 + self.hints16(pool_hints(hints, 8)))  # (B, width, H/16, W/16)
+        x = self.refine8(self.up8(x) + embedding.at8)
+        return self.refine4(self.up4(x) + embedding.at4 + self.hints4(pool_hints(hints, 2)))
 
     def chroma(self, output: Output, temperature: float) -> Tensor:
         """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.4 down, a mix between."""
@@ -111,47 +118,6 @@ class Chroma(ServedNetwork):
         vivid = annealed_mean(output.logits, min(temperature, DISTRIBUTION_AT), self.centres)
         vivid = F.interpolate(vivid, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.lerp(output.ab, vivid, share)
-
-
-class Encoder(nn.Module):
-    """MobileNetV2's features of a one-channel picture at strides 2, 4, 8, 16, 32 (16, 24, 32, 96, 320 channels)."""
-
-    ENDS = (2, 4, 7, 14, 18)  # of the stages within torchvision's `features`
-    FROZEN = 2  # stages that training leaves alone: their filters fit any photograph, and they cost most
-
-    def __init__(self) -> None:
-        super().__init__()
-        features = mobilenet_v2(weights=None).features[:18]
-        old = features[0][0]
-        features[0][0] = nn.Conv2d(1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=True)
-        starts = (0, *self.ENDS[:-1])
-        self.stages = nn.ModuleList(features[a:b] for a, b in zip(starts, self.ENDS, strict=True))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        levels = []
-        for number, stage in enumerate(self.stages):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= self.FROZEN):
-                x = stage(x)
-            levels.append(x)
-        return levels
-
-    def train(self, mode: bool = True) -> "Encoder":
-        """Batch norms keep the statistics of their ImageNet training: small batches of crops would spoil them."""
-        return super().train(False)
-
-    def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start from torchvision's `mobilenet_v2` state, its first convolution summed over RGB.
-
-        Batch norms may be folded into it or not. Raises ValueError where a layer is missing.
-        """
-        first = "stages.0.0.0"
-        own = {name: name.split(".", 2)[2] for name in self.state_dict()}  # the names within torchvision's `features`
-        own = {name: state[f"features.{block}"] for name, block in own.items() if f"features.{block}" in state}
-        if f"{first}.weight" in own:
-            kernel = own[f"{first}.weight"].float() / torch.tensor(DEVIATION)[:, None, None]
-            own[f"{first}.weight"] = kernel.sum(1, keepdim=True)
-            own[f"{first}.bias"] = ((MEAN_LIGHTNESS - torch.tensor(MEAN))[:, None, None] * kernel).sum((1, 2, 3))
-        load_encoder(self, own, unused=())
 
 
 class AttentionBlock(nn.Module):

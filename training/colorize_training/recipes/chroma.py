@@ -1,13 +1,16 @@
 """`chroma`, the default network: late hints, a distribution and a regression, on simulated points and strokes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from colorize_daemon import weights
 from colorize_daemon.colour import srgb_to_lab
 from colorize_daemon.networks.bins import bin_centres
-from colorize_daemon.networks.chroma import Chroma
+from colorize_daemon.networks.chroma import Chroma, ChromaConfig
+from colorize_daemon.networks.encoders import ENCODERS
 from colorize_daemon.networks.served import CHROMA_STRIDE
 from colorize_daemon.networks.spaces import CIELAB
 from torch import Tensor
@@ -22,20 +25,28 @@ from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hint
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber
 from colorize_training.recipes import Recipe
 from colorize_training.settings import LoopSettings, setting
+from colorize_training.variants import VARIANTS
 
 LOGITS_STRIDE = 4
+TINT = 5.0  # ab deviation of a moved white balance
 FREQUENCY_SAMPLE = 600  # photographs that the bins' frequencies are counted on
 
 
 @dataclass(frozen=True)
-class ChromaSettings:
+class ChromaSettings(HintSettings):
     """Settings of the `chroma` recipe."""
 
+    encoder: str = setting("mobilenet_v2", "architecture", tuple(ENCODERS))
+    frozen_stages: int = setting(2, "of the encoder, that training leaves alone")
+    variant: str = setting("", "built otherwise, to compare with; the service cannot hold it", tuple(VARIANTS))
+    depth: int = setting(4, "blocks of attention over the whole picture")
+    refinement: int = setting(2, "convolutions at strides 8 and 4")
     seed: int = setting(0, "of all randomness")
     batch: int = setting(32, "pictures a step, in each process")
     backbone: str = setting(
         "", "encoder's start: a .safetensors file of mobilenet_v2, or random; default: torchvision's"
     )
+    start: str = setting("", "weights file of chroma to go on from, whose encoder and sizes must be the same")
     encoder_lr: float = setting(2e-4, "learning rate of the encoder")
     lr: float = setting(1e-3, "learning rate of all else")
     weight_decay: float = setting(0.02, "of all but biases and norms")
@@ -43,7 +54,7 @@ class ChromaSettings:
     distribution_weight: float = setting(0.5, "of the distribution's loss")
     regression_weight: float = setting(0.02, "of the regression's Huber loss, in ab units")
     degraded_share: float = setting(0.4, "share of pictures that each kind of ageing takes")
-    recoloured_share: float = setting(0.4, "share of pictures in which one thing gets another colour, and a hint")
+    share_tinted: float = setting(0.0, "share of pictures whose white balance is moved, the hints with it")
 
 
 class Batch(NamedTuple):
@@ -63,7 +74,6 @@ class ChromaRecipe(Recipe):
     space = CIELAB
     side = 256
     judged_by = "psnr"
-    hint_settings = HintSettings()
 
     def __init__(self, settings: ChromaSettings) -> None:
         super().__init__(settings)
@@ -81,11 +91,14 @@ class ChromaRecipe(Recipe):
         self.weights = class_weights(counts, self.settings.uniform_share)
 
     def build(self) -> Chroma:
-        network = Chroma()
-        state = starting_weights(self.name, self.settings.backbone, MobileNet_V2_Weights.IMAGENET1K_V1)
-        if state is not None:
+        s = self.settings
+        config = ChromaConfig(encoder=s.encoder, depth=s.depth, refinement=s.refinement)
+        network = VARIANTS[s.variant](config)
+        if s.start:
+            _go_on_from(Path(s.start), network)
+        elif state := starting_weights(self.name, s.backbone, MobileNet_V2_Weights.IMAGENET1K_V1):
             network.encoder.load_imagenet(state)
-        network.encoder.stages[: network.encoder.FROZEN].requires_grad_(False)
+        network.encoder.freeze(s.frozen_stages)
         return network
 
     def optimizers(self, network: Chroma) -> dict[str, Optimizer]:
@@ -103,9 +116,11 @@ class ChromaRecipe(Recipe):
         lightness, ab = _truth(crop)
         ab = F.avg_pool2d(ab, CHROMA_STRIDE).numpy()
         if not augment:
-            return Batch(lightness, self._rasterised(draw_hints(ab, rng, self.hint_settings), ab), torch.from_numpy(ab))
+            return Batch(lightness, self._rasterised(draw_hints(ab, rng, self.settings), ab), torch.from_numpy(ab))
         if rng.random() < 1 / 3:  # the rest keeps its saturation
             ab = ab * np.float32(rng.uniform(0.8, 1.3))
+        if rng.random() < self.settings.share_tinted:
+            ab = ab + rng.normal(0, TINT, (2, 1, 1)).astype(np.float32)
         ab, hints = self._draw_hints(ab, rng)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         aged = degrade(lightness[None], generator, self.settings.degraded_share)[0]
@@ -113,8 +128,8 @@ class ChromaRecipe(Recipe):
 
     def _draw_hints(self, ab: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
         """The truth ab (2, h, w), perhaps with one thing recoloured, and hint planes (3, h, w) for it."""
-        settings, thing = self.hint_settings, np.empty((0, 2), int)
-        if rng.random() < self.settings.recoloured_share:
+        settings, thing = self.settings, np.empty((0, 2), int)
+        if rng.random() < settings.share_recoloured:
             ab, thing = recolour_object(ab, rng, settings)
         hints = draw_hints(ab, rng, settings)
         if len(thing):
@@ -133,6 +148,17 @@ class ChromaRecipe(Recipe):
         regression = huber(output.ab, batch.ab)
         total = self.settings.distribution_weight * distribution + self.settings.regression_weight * regression
         return total, {"distribution": distribution.detach(), "regression": regression.detach()}
+
+
+def _go_on_from(path: Path, network: Chroma) -> None:
+    record = weights.read_record(path)
+    if record.recipe != ChromaRecipe.name:
+        raise ValueError(f"--start {path} holds weights of {record.recipe}, not of {ChromaRecipe.name}")
+    try:
+        network.load_state_dict(weights.load(record).state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"--start {path} holds a network of other sizes: {error}") from error
+    print(f"{ChromaRecipe.name}: goes on from {path.name}", flush=True)
 
 
 def _truth(crop: np.ndarray) -> tuple[Tensor, Tensor]:

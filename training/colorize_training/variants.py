@@ -1,0 +1,42 @@
+"""`chroma` built otherwise, to compare with. The service cannot hold these."""
+
+from colorize_daemon.networks.chroma import AB_SCALE, Chroma, ChromaConfig, Embedding, Output, pool_hints
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class EarlyChroma(Chroma):
+    """Hints join the encoder's features at stride 2 too: a stroke costs the whole network."""
+
+    def __init__(self, config: ChromaConfig | None = None) -> None:
+        super().__init__(config)
+        self.hints_early = nn.Conv2d(4, self.encoder.CHANNELS[2], 3, padding=1)
+        nn.init.zeros_(self.hints_early.weight)
+        nn.init.zeros_(self.hints_early.bias)
+
+    def encode(self, lightness: Tensor) -> Tensor:
+        return lightness
+
+    def decode(self, embedding: Tensor, hints: Tensor) -> Output:
+        joined = self.hints_early(pool_hints(hints, 1))
+        with self.encoder.stages[0].register_forward_hook(lambda _, inputs, features: features + joined):
+            levels = super().encode(embedding.expand(len(hints), -1, -1, -1))
+        return super().decode(levels, hints)
+
+
+class CoarseChroma(Chroma):
+    """The regression comes from stride 4, and is interpolated."""
+
+    def __init__(self, config: ChromaConfig | None = None) -> None:
+        super().__init__(config)
+        self.regression = nn.Conv2d(self.config.fine, 2, 3, padding=1)
+        nn.init.zeros_(self.regression.weight)
+        nn.init.zeros_(self.regression.bias)
+
+    def decode(self, embedding: Embedding, hints: Tensor) -> Output:
+        x = self.decode4(embedding, hints)
+        ab = F.interpolate(self.regression(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Output(self.distribution(x), ab * AB_SCALE)
+
+
+VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "coarse-head": CoarseChroma}
