@@ -112,17 +112,19 @@ def _number(value: Any) -> str:
 def _curves(rows: Sequence[dict[str, Any]], name: str) -> str:
     """One line a method over the hint counts; a method that takes none is a level line."""
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-    most = max(row["hints"] for row in rows)
+    counts = sorted({row["hints"] for row in rows})
+    axes.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * plt.cycler(color=plt.get_cmap("tab10").colors))
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [(row["hints"], row[name]) for row in rows if row["method"] == method]
         if len(own) == 1:
             axes.axhline(own[0][1], linestyle=":", label=method, color="grey")
         else:
-            axes.plot(*zip(*own, strict=True), "o-", label=method)
+            axes.plot(*zip(*own, strict=True), marker="o", label=method)
     axes.set_xscale("symlog")
-    axes.set(xlim=(0, most * 1.1), xlabel="hints", ylabel=TITLES[name])
+    axes.set_xticks(counts, map(str, counts))
+    axes.set(xlim=(0, counts[-1] * 1.1), xlabel="hints", ylabel=TITLES[name])
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100)
     plt.close(figure)
