@@ -133,8 +133,11 @@ def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_p
     start = str(tmp_path / "mine.safetensors")
     again = make(start=start).build()
     assert all(torch.allclose(v, again.state_dict()[k], atol=2e-3) for k, v in learned.network.state_dict().items())
-    with pytest.raises(ValueError, match="of other sizes"):
-        make(start=start, depth=2).build()
+    other = make(start=start, encoder="resnet50_v2").build()
+    assert torch.allclose(other.blocks[0].qkv.weight, learned.network.blocks[0].qkv.weight, atol=2e-3)
+    for sizes in ({"depth": 2}, {"depth": 5}, {"variant": "coarse-head"}):
+        with pytest.raises(ValueError, match="of other sizes"):
+            make(start=start, **sizes).build()
     with pytest.raises(ValueError, match="weights of zhang-regression, not of chroma"):
         make(start=str(tmp_path / "other.safetensors")).build()
 

@@ -29,6 +29,7 @@ from colorize_training.variants import VARIANTS
 
 LOGITS_STRIDE = 4
 TINT = 5.0  # ab deviation of a moved white balance
+ENCODING = ("encoder.", "to2.", "to4.", "to8.", "to16.", "to32.")  # the encoder and what fits it to the decoder
 FREQUENCY_SAMPLE = 600  # photographs that the bins' frequencies are counted on
 
 
@@ -46,7 +47,7 @@ class ChromaSettings(HintSettings):
     backbone: str = setting(
         "", "encoder's start: a .safetensors file of mobilenet_v2, or random; default: torchvision's"
     )
-    start: str = setting("", "weights file of chroma to go on from, whose encoder and sizes must be the same")
+    start: str = setting("", "weights file of chroma to go on from; of one with another encoder, its decoder")
     encoder_lr: float = setting(2e-4, "learning rate of the encoder")
     lr: float = setting(1e-3, "learning rate of all else")
     weight_decay: float = setting(0.02, "of all but biases and norms")
@@ -94,10 +95,10 @@ class ChromaRecipe(Recipe):
         s = self.settings
         config = ChromaConfig(encoder=s.encoder, depth=s.depth, refinement=s.refinement)
         network = VARIANTS[s.variant](config)
-        if s.start:
-            _go_on_from(Path(s.start), network)
-        elif state := starting_weights(self.name, s.backbone, MobileNet_V2_Weights.IMAGENET1K_V1):
-            network.encoder.load_imagenet(state)
+        if not (s.start and _go_on_from(Path(s.start), network)):
+            state = starting_weights(self.name, s.backbone, MobileNet_V2_Weights.IMAGENET1K_V1)
+            if state is not None:
+                network.encoder.load_imagenet(state)
         network.encoder.freeze(s.frozen_stages)
         return network
 
@@ -150,15 +151,23 @@ class ChromaRecipe(Recipe):
         return total, {"distribution": distribution.detach(), "regression": regression.detach()}
 
 
-def _go_on_from(path: Path, network: Chroma) -> None:
+def _go_on_from(path: Path, network: Chroma) -> bool:
+    """Take over the weights in `path`; False where they have another encoder, which then is still to be started."""
     record = weights.read_record(path)
     if record.recipe != ChromaRecipe.name:
         raise ValueError(f"--start {path} holds weights of {record.recipe}, not of {ChromaRecipe.name}")
+    source = weights.load(record)
+    same = source.config.encoder == network.config.encoder
+    state = {name: tensor for name, tensor in source.state_dict().items() if same or not name.startswith(ENCODING)}
     try:
-        network.load_state_dict(weights.load(record).state_dict())
+        missing, unexpected = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise ValueError(f"--start {path} holds a network of other sizes: {error}") from error
-    print(f"{ChromaRecipe.name}: goes on from {path.name}", flush=True)
+    lost = [name for name in missing if same or not name.startswith(ENCODING)]
+    if lost or unexpected:
+        raise ValueError(f"--start {path} holds a network of other sizes: {', '.join((*lost, *unexpected)[:4])}")
+    print(f"{ChromaRecipe.name}: {'all' if same else 'the decoder'} goes on from {path.name}", flush=True)
+    return same
 
 
 def _truth(crop: np.ndarray) -> tuple[Tensor, Tensor]:
