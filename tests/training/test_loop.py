@@ -135,6 +135,8 @@ def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_p
     assert all(torch.allclose(v, again.state_dict()[k], atol=2e-3) for k, v in learned.network.state_dict().items())
     other = make(start=start, encoder="resnet50_v2").build()
     assert torch.allclose(other.blocks[0].qkv.weight, learned.network.blocks[0].qkv.weight, atol=2e-3)
+    with pytest.raises(ValueError, match="torchvision has no weights of resnet50_v2"):
+        make(start=start, encoder="resnet50_v2", backbone="").build()
     for sizes in ({"depth": 2}, {"depth": 5}, {"variant": "coarse-head"}):
         with pytest.raises(ValueError, match="of other sizes"):
             make(start=start, **sizes).build()

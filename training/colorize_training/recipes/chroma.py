@@ -45,7 +45,7 @@ class ChromaSettings(HintSettings):
     seed: int = setting(0, "of all randomness")
     batch: int = setting(32, "pictures a step, in each process")
     backbone: str = setting(
-        "", "encoder's start: a .safetensors file of mobilenet_v2, or random; default: torchvision's"
+        "", "encoder's start: a .safetensors file, or random; default for mobilenet_v2: torchvision's"
     )
     start: str = setting("", "weights file of chroma to go on from; of one with another encoder, its decoder")
     encoder_lr: float = setting(2e-4, "learning rate of the encoder")
@@ -96,6 +96,8 @@ class ChromaRecipe(Recipe):
         config = ChromaConfig(encoder=s.encoder, depth=s.depth, refinement=s.refinement)
         network = VARIANTS[s.variant](config)
         if not (s.start and _go_on_from(Path(s.start), network)):
+            if s.encoder != "mobilenet_v2" and not s.backbone:
+                raise ValueError(f"torchvision has no weights of {s.encoder}: give them with --backbone, or say random")
             state = starting_weights(self.name, s.backbone, MobileNet_V2_Weights.IMAGENET1K_V1)
             if state is not None:
                 network.encoder.load_imagenet(state)
