@@ -115,6 +115,32 @@ def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, t
     )
 
 
+def test_the_mean_with_what_a_run_went_on_from_is_exported(packed: PackedPhotographs, tmp_path: Path) -> None:
+    run, first, mean = (
+        Run(make(), SMALL, packed, tmp_path),
+        tmp_path / "first.safetensors",
+        tmp_path / "mean.safetensors",
+    )
+    run.save(run.last)
+    export(run.last, first, None, None, "CC0-1.0")
+    for _ in range(3):
+        run.train_step()
+    run.average = None
+    run.save(run.last)
+    export(run.last, mean, None, None, "CC0-1.0", first)
+    then, now = (weights.load(weights.read_record(path)).state_dict() for path in (first, mean))
+    trained = run.network.state_dict()
+    assert all(
+        torch.allclose(now[k], (then[k] + v) / 2, atol=2e-3) for k, v in trained.items() if v.is_floating_point()
+    )
+    assert not torch.equal(now["to8.weight"], then["to8.weight"])
+    other = tmp_path / "other.safetensors"
+    network = networks.build("chroma", {"depth": 2})
+    weights.save(network, other, recipe="chroma", name="other", title="other", licence="CC0-1.0", side=32)
+    with pytest.raises(ValueError, match="holds another network"):
+        export(run.last, mean, None, None, "CC0-1.0", other)
+
+
 def test_a_variant_that_the_service_cannot_hold_is_not_exported(packed: PackedPhotographs, tmp_path: Path) -> None:
     run = Run(make(variant="early-hints"), SMALL, packed, tmp_path)
     run.save(run.last)

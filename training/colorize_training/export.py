@@ -4,7 +4,9 @@ import argparse
 import datetime
 from pathlib import Path
 
+import torch
 from colorize_daemon import networks, weights
+from colorize_daemon.networks.served import ServedNetwork
 
 from colorize_training import checkpoint
 from colorize_training.recipes import recipe_class
@@ -17,11 +19,18 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--name", help="name of the weights in the service (default: the recipe's)")
     command.add_argument("--title", help="how people read the name (default: the name)")
     command.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
-    command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence))
+    command.add_argument("--mean-with", type=Path, help="weights that the run went on from: export the mean of both")
+    command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence, a.mean_with))
 
 
-def export(source: Path, target: Path, name: str | None, title: str | None, licence: str) -> int:
-    """Write the checkpoint `source` as a weights file: its moving average where it has one. Prints size and hash."""
+def export(
+    source: Path, target: Path, name: str | None, title: str | None, licence: str, mean_with: Path | None = None
+) -> int:
+    """Write the checkpoint `source` as a weights file: its moving average where it has one. Prints size and hash.
+
+    mean_with: weights of the same network, an ancestor's; networks on one path of training average well (Wortsman et
+    al. 2022, "Model soups"). Raises ValueError where the two are not alike.
+    """
     state = checkpoint.load(source)
     recipe, name = recipe_class(state["recipe"]), name or state["recipe"]
     network = networks.build(state["recipe"], state["config"])
@@ -30,6 +39,8 @@ def export(source: Path, target: Path, name: str | None, title: str | None, lice
         network.load_state_dict({k.removeprefix(prefix): v for k, v in trained.items() if k.startswith(prefix)})
     except RuntimeError as error:
         raise ValueError(f"{source} holds a variant of {name}, or one of another version: {error}") from error
+    if mean_with:
+        _average(network, mean_with)
     weights.save(
         network,
         target,
@@ -46,3 +57,12 @@ def export(source: Path, target: Path, name: str | None, title: str | None, lice
     weights.load(record)
     print(f"{target}: {target.stat().st_size} bytes, {state['samples']} samples, sha256 {record.sha256}")
     return 0
+
+
+def _average(network: ServedNetwork, path: Path) -> None:
+    """Move `network` to the mean of itself and the weights in `path`."""
+    other, own = weights.load(weights.read_record(path)), network.state_dict()
+    if other.metadata() != network.metadata() or other.state_dict().keys() != own.keys():
+        raise ValueError(f"--mean-with {path} holds another network; give one that the run went on from")
+    mean = {k: torch.lerp(own[k], v, 0.5) if v.is_floating_point() else own[k] for k, v in other.state_dict().items()}
+    network.load_state_dict(mean)
