@@ -108,7 +108,6 @@ class Studio:
             job = self.queue.take(self.idle_seconds)
             if job is not None:
                 self._do(job)
-                self.state = "idle"
                 del job  # or its plane would stay in memory until the next one comes
             elif not self.queue.closed:
                 self._unload()
@@ -132,6 +131,7 @@ class Studio:
             reply = failure(name, error)
         except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
             reply = failure(name, self._fault(error))
+        self.state = "idle"  # before the reply: whoever has it and asks is told the truth
         self.mailbox.put(Letter(job.client, protocol.encode(reply), job, final=True))
 
     def _fault(self, error: Exception) -> ColorizeError:

@@ -247,7 +247,7 @@ def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
     photo(tmp_path / "b.png")
     run(tmp_path / "a.png", "-o", tmp_path / "warm.png")
     command = spawn(tmp_path, "--model", "slow", "-o", tmp_path / "out")
-    _until_working()
+    _until("working")
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=30)
     assert command.returncode == 130
@@ -255,19 +255,20 @@ def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
     assert names(tmp_path) == ["a.png", "b.png", "warm.png"]
 
 
-def _until_working() -> None:
+def _until(state: str) -> None:
     with connect(client="tests") as service:
         for _ in range(600):
-            if service.status()["state"] == "working":
+            if service.status()["state"] == state:
                 return
             time.sleep(0.05)
-    raise AssertionError("the service never began")
+    raise AssertionError(f"the service was never {state}")
 
 
 def test_status_models_and_stop(run: Callable) -> None:
     listed = run("models", "--json")
     assert [model["name"] for model in json.loads(listed.out)][0] == "test"
     assert "test  (default)" in run("models").out
+    _until("idle")  # a cancelled picture of an earlier test may still be at its end
     found = run("status", "--json")
     assert (found.status, json.loads(found.out)["state"]) == (0, "idle")
     assert "state: idle" in run("status").out
