@@ -23,6 +23,13 @@ from colorize_daemon.spread import spread_residual
 from colorize_daemon.weights import WeightsRecord
 
 FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to the full; a thin stroke covers little
+# ab distance from what the network expected at which a hint says nothing of other things. On validation pictures, hints
+# of true colours gain 0.3 dB at 1 and 5 by what they say of the rest; strokes of four odd colours lose their leak.
+SURPRISE = 35.0
+# Power of the reach within which a surprising hint counts. Against 1, 1.5 takes a fifth off what an odd stroke changes
+# far away, and 0.05 dB off hints of true colours.
+REACH_POWER = 1.5
+CAUTIOUS = 1.0  # temperature of what the network expects
 
 Check = Callable[[], None]
 
@@ -92,7 +99,7 @@ class Colorizer:
         check()
         features = self.network.encode(frame.pad(lightness).to(self.device))
         check()
-        plain = self.network.decode(features, self._hint_planes(frame, None))
+        plain = self.network.decode(features, self._hint_planes(frame))
         grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0]
         return Embedding(gray, features, plain, grid.to(self.device), frame)
 
@@ -115,10 +122,21 @@ class Colorizer:
         plain = self._chroma(embedding, embedding.plain, saturation, temperature)
         if grid is None:
             return Prediction(plain, 0)
-        output = self.network.decode(embedding.features, self._hint_planes(embedding.frame, grid))
-        hinted = self._chroma(embedding, output, saturation, temperature)
+        asked, coverage = (torch.from_numpy(plane).to(self.device) for plane in (grid.ab, grid.coverage))
+
+        def answer(coverage: Tensor) -> Tensor:
+            output = self.network.decode(embedding.features, self._hint_planes(embedding.frame, asked, coverage))
+            return self._chroma(embedding, output, saturation, temperature)
+
+        hinted, beyond = answer(coverage), plain
         check()
-        return Prediction(_obey(grid, plain, hinted, embedding.lightness), grid.cells)
+        news = _news(asked - self._chroma(embedding, embedding.plain, 1.0, CAUTIOUS), coverage)
+        told = torch.where(news > 0, coverage, 0)
+        if told.any():
+            heard = hinted if torch.equal(told, coverage) else answer(told)
+            beyond = torch.lerp(plain, heard, news[news > 0].mean())
+            check()
+        return Prediction(_obey(asked, coverage, beyond, hinted, embedding.lightness), grid.cells)
 
     @torch.inference_mode()
     def render(
@@ -139,28 +157,36 @@ class Colorizer:
         height, width = embedding.lightness.shape
         return self.network.chroma(output, temperature)[0, :, :height, :width].float() * saturation
 
-    def _hint_planes(self, frame: Frame, grid: HintGrid | None) -> Tensor:
+    def _hint_planes(self, frame: Frame, ab: Tensor | None = None, coverage: Tensor | None = None) -> Tensor:
         """Hint planes (1, 3, h, w) of the padded picture, on the device."""
         height, width = (side // CHROMA_STRIDE for side in frame.padded)
-        planes = torch.zeros(1, 3, height, width)
-        if grid is not None:
-            h, w = grid.coverage.shape
-            planes[0, :2, :h, :w], planes[0, 2, :h, :w] = torch.from_numpy(grid.ab), torch.from_numpy(grid.coverage)
-        return planes.to(self.device)
+        planes = torch.zeros(1, 3, height, width, device=self.device)
+        if coverage is not None:
+            h, w = coverage.shape
+            planes[0, :2, :h, :w], planes[0, 2, :h, :w] = ab * (coverage > 0), coverage
+        return planes
 
 
-def _obey(grid: HintGrid, plain: Tensor, hinted: Tensor, lightness: Tensor) -> Tensor:
-    """ab (2, h, w): what hints changed in the network's mind, as far as their strokes reach, and exact under them.
+def _news(surprise: Tensor, coverage: Tensor) -> Tensor:
+    """How much the hint in a cell says of the rest of the picture, 0..1.
 
-    The network takes a stroke for news about the whole picture, as it mostly is in photographs; the person meant one
-    thing. So its change counts in full where a stroke lies, and fades across the edges of lightness as the residual
-    does (see `spread`): both come from one solution.
+    A person who paints the grass in a green that the network held likely tells it about the light, and about other
+    grass; a person who paints a saucer red means the saucer. surprise (2, h, w): asked minus expected.
     """
-    asked, coverage = (torch.from_numpy(plane).to(plain.device) for plane in (grid.ab, grid.coverage))
+    return (1 - (surprise.norm(dim=0) / SURPRISE).square()).clamp(min=0) * (coverage > 0)
+
+
+def _obey(asked: Tensor, coverage: Tensor, beyond: Tensor, hinted: Tensor, lightness: Tensor) -> Tensor:
+    """ab (2, h, w): `hinted` as far as the strokes reach, `beyond` elsewhere, and what was asked for under them.
+
+    The network takes a stroke for news about the whole picture; the person may have meant one thing. So its answer to
+    all hints counts in full where a stroke lies, and fades across the edges of lightness as the residual does (see
+    `spread`): both come from one solution.
+    """
     trust = (coverage / FULL_TRUST).clamp(max=1)
     known = torch.cat([asked - hinted, torch.ones_like(trust)[None]])
     spread = spread_residual(known, trust, lightness)
-    return torch.lerp(plain, hinted, spread[2].clamp(0, 1)) + spread[:2]
+    return torch.lerp(beyond, hinted, spread[2].clamp(0, 1) ** REACH_POWER) + spread[:2]
 
 
 def _hint_grid(embedding: Embedding, hints: HintTiles | None) -> HintGrid | None:

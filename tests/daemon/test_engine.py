@@ -9,7 +9,7 @@ from colorize_client import HintTiles
 from colorize_daemon import weights
 from colorize_daemon.engine import Colorizer, choose_device
 from colorize_daemon.frame import Frame, reduce_gray
-from skimage.color import rgb2lab
+from skimage.color import lab2rgb, rgb2lab
 
 RED = (200, 60, 30)
 
@@ -58,6 +58,19 @@ def test_a_stroke_is_obeyed_and_stays_on_its_thing(colorizer: Colorizer, photogr
     )
     assert saucer > 20
     assert max(cup, table) < saucer / 3
+
+
+def test_a_likely_colour_tells_of_the_rest_and_an_unlikely_one_does_not(colorizer: Colorizer, photograph) -> None:
+    gray = photograph("coffee").gray
+    before = rgb2lab(colour(colorizer, gray))[..., 1:]
+    expected = rgb2lab(colour(colorizer, gray, temperature=1.0))[100:120, 100:120].mean((0, 1))
+    changes = []
+    for away in (20, 60):
+        asked = (lab2rgb(expected + [0, 0, -away]) * 255).clip(0, 255).round().astype(int)
+        after = rgb2lab(colour(colorizer, gray, hints=stroke(100, 100, 20, 20, tuple(asked))))[..., 1:]
+        assert np.median(np.linalg.norm(after - before, axis=-1)[102:118, 102:118]) > 10
+        changes.append(np.median(np.linalg.norm(after - before, axis=-1)[200:, 450:]))
+    assert changes[0] > 2 * changes[1]
 
 
 def test_a_grey_hint_keeps_grey(colorizer: Colorizer, photograph) -> None:
