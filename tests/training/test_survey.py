@@ -15,6 +15,7 @@ import torch
 from colorize_daemon import networks, weights
 from colorize_training import survey
 from colorize_training.data import PackedPhotographs
+from colorize_training.pictures import shown_gray
 from colorize_training.survey import SurveySettings, survey_page
 from PIL import Image
 
@@ -86,7 +87,8 @@ def test_every_picture_is_there_with_all_its_colours(page: str, packed: PackedPh
 @pytest.fixture
 def no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a network would take time for is none of the test's matter."""
-    monkeypatch.setattr(survey, "_coloured", lambda _, gray, __: np.stack([(gray // 257).astype(np.uint8)] * 3, 2))
+    monkeypatch.setattr(survey.Colorizer, "set_image", lambda _, gray: gray)
+    monkeypatch.setattr(survey, "coloured", lambda _, gray, __: shown_gray(gray))
 
 
 def test_the_order_of_the_pictures_tells_nothing(

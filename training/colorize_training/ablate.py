@@ -26,7 +26,7 @@ from colorize_training.loop import Run, Stopped
 from colorize_training.recipes import Recipe
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
 from colorize_training.settings import LoopSettings, add_options, chosen
-from colorize_training.validation import Validation, draw_sheet, recolour, to_bytes
+from colorize_training.validation import Validation, device_of, draw_sheet, mean_loss, recolour, to_bytes
 
 PICTURES = 6  # rows of the picture sheet
 LEGIBLE = 160  # pixels that a column of the sheet has at least, for its heading
@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130
-    rows = [(t.experiment, loss_over(t.recipe, t.network, parts[2], loop.size)) for t in trained]
+    rows = [(t.experiment, _test_loss(t, parts[2], loop.size)) for t in trained]
     about = f"{len(parts[2])} test pictures, {loop.size} px, {loop.samples} pictures seen"
     _write_csv(rows, arguments.csv or arguments.out / "table.csv")
     _write_markdown(rows, about, arguments.markdown or arguments.out / "table.md")
@@ -127,15 +127,9 @@ def _train(
     return Trained(experiment, recipe, network.eval().to(run.team.device))
 
 
-@torch.no_grad()
-def loss_over(recipe: Recipe, network: ServedNetwork, photographs: PackedPhotographs, size: int) -> float:
-    """The recipe's own loss, the mean over all photographs, none augmented."""
-    device, losses = next(network.parameters()).device, []
-    for number in tqdm(range(len(photographs)), desc="test loss", unit="img"):
-        sample = recipe.sample(photographs[number], size, np.random.default_rng(number), augment=False)
-        batch = type(sample)(*(part[None].to(device) for part in sample))
-        losses.append(recipe.loss(network, batch, "loss")[0].item())
-    return float(np.mean(losses))
+def _test_loss(trained: Trained, photographs: PackedPhotographs, size: int) -> float:
+    numbers = tqdm(range(len(photographs)), desc="test loss", unit="img")
+    return mean_loss(trained.recipe, trained.network, photographs, numbers, size)
 
 
 def _write_csv(rows: list[tuple[Experiment, float]], path: Path) -> None:
@@ -181,6 +175,6 @@ def _row(trained: list[Trained], photograph: np.ndarray, size: int) -> np.ndarra
     sample = trained[0].recipe.sample(photograph, size, np.random.default_rng(0), augment=False)
     pictures = [sample.lightness[None].expand(-1, 3, -1, -1) / 100]
     for network in (t.network for t in trained):
-        lightness = sample.lightness[None].to(next(network.parameters()).device)
+        lightness = sample.lightness[None].to(device_of(network))
         pictures.append(recolour(lightness, network.colour(network.predict(lightness), lightness, 1.0)))
     return np.concatenate([*map(to_bytes, pictures), squash(photograph, size)], 1)

@@ -17,15 +17,14 @@ import numpy as np
 import torch
 from colorize_daemon import weights
 from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
+from colorize_daemon.networks.imagenet import normalise
 from colorize_daemon.networks.served import CHROMA_STRIDE
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision import models
 from tqdm import tqdm
 
 from colorize_training import checkpoint
-from colorize_training.backbones import starting_weights
+from colorize_training.backbones import CLASSIFIERS, load_part, starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, pack, planes
 from colorize_training.distributed import pick_device
@@ -40,11 +39,6 @@ REPORTED = {
     "Transfer": 63,
     "True colour": 80,
 }  # per cent, Figure 7
-CLASSIFIERS = {
-    "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1),
-    "resnet18": (models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1),
-    "mobilenet_v2": (models.mobilenet_v2, models.MobileNet_V2_Weights.IMAGENET1K_V1),
-}
 HEADS = ("classifier.", "fc.")  # of the 1,000 classes; not taken over
 MODE = 0.01  # a temperature at which the annealed mean is the mode
 BATCH = 64  # of everything but training
@@ -163,10 +157,7 @@ def _classifier(name: str, backbone: str, classes: int, pictures: Tensor) -> nn.
     state = starting_weights(name, backbone, pretrained)
     if state is not None:
         kept = {k: v for k, v in state.items() if not k.startswith(HEADS)}
-        missing, unexpected = classifier.load_state_dict(kept, strict=False)
-        lost = [k for k in missing if not k.startswith(HEADS) and not k.endswith("num_batches_tracked")]
-        if lost or unexpected:
-            raise ValueError(f"--backbone {backbone} does not fit {name}: {', '.join((*lost, *unexpected)[:4])}")
+        load_part(classifier, kept, f"--backbone {backbone}", but=HEADS)
         if folded(state):
             print(f"{name}: folded batch norms get the statistics of {len(pictures)} pictures", flush=True)
             unfold(classifier, pictures)
@@ -191,8 +182,7 @@ def _train_epoch(
 
 def _seen(pictures: Tensor, size: int) -> Tensor:
     """Pictures as the classifier sees them: enlarged, the mean subtracted."""
-    enlarged = F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False)
-    return (enlarged - enlarged.new_tensor(MEAN)[:, None, None]) / enlarged.new_tensor(DEVIATION)[:, None, None]
+    return normalise(F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False))
 
 
 @torch.inference_mode()

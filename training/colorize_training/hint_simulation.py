@@ -85,7 +85,7 @@ def draw_hint(
     if kind < 0:
         cells = _stroke_cells(ab, start, rng, settings)
     elif kind < settings.share_circles:
-        cells = _circle(start, height, width, rng)
+        cells = np.argwhere(circle(start, height, width, rng))
         return Hint(cells, np.ones(len(cells)), ab[:, cells[:, 0], cells[:, 1]])
     elif kind < settings.share_circles + settings.share_whole:
         cells = np.argwhere(_thing(ab, start, settings))
@@ -107,10 +107,11 @@ def _thing(ab: np.ndarray, start: np.ndarray, settings: HintSettings) -> np.ndar
     return parts == parts[y, x]
 
 
-def _circle(start: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+def circle(start: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Mask (height, width) of a circle around `start`, as large as report 004 draws them."""
     ys, xs = np.ogrid[:height, :width]
     radius = rng.uniform(*CIRCLE_RADII) * min(height, width)
-    return np.argwhere((ys - start[0]) ** 2 + (xs - start[1]) ** 2 <= radius**2)
+    return (ys - start[0]) ** 2 + (xs - start[1]) ** 2 <= radius**2
 
 
 def _block(start: np.ndarray, side: int, height: int, width: int) -> np.ndarray:

@@ -13,7 +13,6 @@ person who wants to cheat.
 import argparse
 import base64
 import hashlib
-import io
 import json
 from dataclasses import dataclass
 from importlib import resources
@@ -21,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from colorize_daemon import colour, weights
+from colorize_daemon import weights
 from colorize_daemon.engine import Colorizer
-from PIL import Image
 from tqdm import tqdm
 
-from colorize_training.data import PackedPhotographs, pack, planes
+from colorize_training.data import PackedPhotographs, pack
+from colorize_training.pictures import coloured, gray_of, jpeg_uri, shown_gray
 
-QUALITY = 92  # of JPEG, with 4:4:4 chroma
+QUALITY = 92  # of JPEG
 PLACE = "@SURVEY@"  # where the data stand in survey.html
 GRAY = "gray"  # what an attention check shows instead of a coloured picture
 
@@ -119,18 +117,10 @@ def _check(photographs: PackedPhotographs, records: list[weights.WeightsRecord],
 
 def _made(rgb: np.ndarray, use: str, colorizers: dict[str, Colorizer], temperature: float) -> dict[str, np.ndarray]:
     """What is shown beside the true picture: each weights' colours, or none for a check."""
-    lightness = colour.srgb_to_lab(planes(rgb))[0]
-    neutral = colour.render_band(lightness, torch.zeros(2, *lightness.shape), "rgb16")[..., 0]
+    gray = gray_of(rgb)
     if use == "check":
-        return {GRAY: (neutral[..., None] / 257).round().astype(np.uint8).repeat(3, 2)}
-    return {name: _coloured(colorizer, neutral, temperature) for name, colorizer in colorizers.items()}
-
-
-def _coloured(colorizer: Colorizer, gray: np.ndarray, temperature: float) -> np.ndarray:
-    """RGB (H, W, 3) uint8 of gray (H, W) uint16, without hints."""
-    embedding = colorizer.set_image(gray)
-    prediction = colorizer.predict(embedding, temperature=temperature)
-    return np.concatenate([band for _, band in colorizer.render(embedding, prediction)])
+        return {GRAY: shown_gray(gray)}
+    return {name: coloured(c, c.set_image(gray), temperature) for name, c in colorizers.items()}
 
 
 class _Album:
@@ -140,9 +130,7 @@ class _Album:
         self.images: list[str] = []
 
     def add(self, rgb: np.ndarray) -> int:
-        file = io.BytesIO()
-        Image.fromarray(rgb).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
-        self.images.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
+        self.images.append(jpeg_uri(rgb, QUALITY))
         return len(self.images) - 1
 
     def shuffled(self, key: list[dict], rng: np.random.Generator) -> tuple[list[str], list[dict]]:

@@ -4,7 +4,7 @@ The recipe's own loss, and iColoriT's protocol through the interface that the se
 cells at uniform places with a seed of their own per picture, PSNR of the 8-bit RGB with L kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from colorize_training.recipes import Recipe
 from colorize_training.settings import LoopSettings
 
 COUNTS = (0, 1, 10, 50)
-CAUTIOUS, VIVID = 1.0, 0.4  # temperatures
+CAUTIOUS, VIVID = 1.0, 0.4  # temperatures: the most cautious, and what the service does unasked
 SHEET_ROWS = 10
 HEADING = 18  # pixels
 HEADINGS = ("input", "prediction", "vivid", "10 hints", "truth")
@@ -40,27 +40,30 @@ class Validation:
         side = -(-side // served.stride) * served.stride
         rows, scores = [], []
         for number in range(self.count):
-            rgb = planes(squash(self.photographs[number], side))[None].to(_device(network))
+            rgb = planes(squash(self.photographs[number], side))[None].to(device_of(network))
             row, score = _judge(served, rgb, number)
             scores.append(score)
             rows.append(row)
         draw_sheet(rows[:SHEET_ROWS], HEADINGS, sheet)
         means = {key: float(np.mean([s[key] for s in scores])) for key in scores[0]}
-        return {"loss": self._loss(network), **means}
-
-    def _loss(self, network: nn.Module) -> float:
-        """Mean loss of the pictures that the recipe draws of the photographs, not augmented."""
-        objective = self.recipe.turns(0.0)[-1].objective
-        losses = []
-        for number in range(self.count):
-            rng = np.random.default_rng([8, number])
-            sample = self.recipe.sample(self.photographs[number], self.settings.size, rng, augment=False)
-            batch = type(sample)(*(part[None].to(_device(network)) for part in sample))
-            losses.append(self.recipe.loss(network, batch, objective)[0].item())
-        return float(np.mean(losses))
+        loss = mean_loss(self.recipe, network, self.photographs, range(self.count), self.settings.size)
+        return {"loss": loss, **means}
 
 
-def _device(network: nn.Module) -> torch.device:
+@torch.no_grad()
+def mean_loss(
+    recipe: Recipe, network: nn.Module, photographs: PackedPhotographs, numbers: Iterable[int], size: int
+) -> float:
+    """The recipe's first objective, of the pictures that it draws of these photographs, not augmented."""
+    objective, losses = recipe.turns(0.0)[-1].objective, []
+    for number in numbers:
+        sample = recipe.sample(photographs[number], size, np.random.default_rng([8, number]), augment=False)
+        batch = type(sample)(*(part[None].to(device_of(network)) for part in sample))
+        losses.append(recipe.loss(network, batch, objective)[0].item())
+    return float(np.mean(losses))
+
+
+def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 

@@ -15,11 +15,10 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import DenseNet
 
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN, load_encoder
+from colorize_daemon.networks.imagenet import load_encoder, normalise
 from colorize_daemon.networks.served import AutomaticNetwork
 from colorize_daemon.networks.spaces import CIELAB
 
@@ -52,12 +51,10 @@ class DenseNetRegression(AutomaticNetwork):
             nn.Conv2d(32, 2, 3, padding=1), _double(),
         )  # fmt: skip
         nn.init.constant_(self.decoder[-2].bias, 0.5)  # start around grey, not around deep green
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
 
     def predict(self, lightness: Tensor) -> Tensor:
         """ab (B, 2, H, W) as `CIELAB.scale` gives it."""
-        return self.decoder(self.encoder((lightness / 100 - self.mean) / self.deviation))
+        return self.decoder(self.encoder(normalise(lightness / 100)))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
         return CIELAB.unscale(prediction)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
+from colorize_daemon.networks.imagenet import normalise
 from colorize_daemon.networks.served import ServedNetwork, to_chroma_grid
 from colorize_daemon.networks.spaces import YUV
 from colorize_daemon.networks.vgg import VggStages
@@ -62,8 +62,6 @@ class RTNet(ServedNetwork):
 
     def __init__(self, config: PaletteConfig | None = None) -> None:
         super().__init__(config)
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
         fine, half = VggStages.CHANNELS[:2]
         self.vgg = VggStages(blocks=2)
         self.condense = Condense(3)
@@ -79,7 +77,7 @@ class RTNet(ServedNetwork):
 
     def look(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
         """VGG's features of the gray picture, batch-normalised: (B, 64, H, W) and (B, 128, H/2, W/2)."""
-        fine, half = self.vgg((YUV.lightness(lightness) - self.mean) / self.deviation)
+        fine, half = self.vgg(normalise(YUV.lightness(lightness)))
         return self.norm_fine(fine), self.norm_half(half)
 
     def rebuild(self, fine: Tensor, half: Tensor, palette: Tensor) -> Tensor:

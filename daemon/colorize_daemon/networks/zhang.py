@@ -10,11 +10,10 @@ a = -30, b = -40, holds a few that go to its neighbours.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from colorize_daemon.networks.bins import annealed_mean, bin_centres
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
+from colorize_daemon.networks.imagenet import normalise
 from colorize_daemon.networks.served import AutomaticNetwork
 from colorize_daemon.networks.spaces import CIELAB, YUV
 from colorize_daemon.networks.vgg import VggStages
@@ -91,14 +90,12 @@ class ZhangClassificationVgg(AutomaticNetwork):
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
         self.register_buffer("centres", bin_centres(), persistent=False)
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
         self.encoder = _DilatedVgg()
         self.up = _deconvolutions()
         self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
 
     def predict(self, lightness: Tensor) -> Tensor:
-        rgb = (YUV.lightness(lightness) - self.mean) / self.deviation  # (B, 3, H, W)
+        rgb = normalise(YUV.lightness(lightness))  # (B, 3, H, W)
         return self.last(self.up(self.encoder(rgb)[-1]))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:

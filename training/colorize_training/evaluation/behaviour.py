@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from colorize_training.evaluation.methods import Served, gray_of
+from colorize_training.evaluation.methods import Served
 from colorize_training.evaluation.metrics import to_lab
 from colorize_training.evaluation.protocols import Hints
+from colorize_training.pictures import gray_of
 
 STROKE = 8  # pixels: the side of a square stroke
 SAME = 8.0  # ab distance to the colour under the stroke below which a pixel belongs to the same thing

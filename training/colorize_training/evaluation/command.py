@@ -29,8 +29,7 @@ from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.evaluation.report import write_report
 from colorize_training.evaluation.task import Task
 from colorize_training.logs import Table
-
-CAUTIOUS, DEFAULT = 1.0, 0.4  # temperatures: the network's caution at its most, and what the service does unasked
+from colorize_training.validation import CAUTIOUS, VIVID
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -48,7 +47,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
     add("--hints", type=int, nargs="+", help="hint counts (default: the protocol's)")
     add("--pictures", type=int, default=500, help="how many photographs, the first ones (default: 500)")
-    add("--temperature", type=float, nargs="+", default=[CAUTIOUS, DEFAULT], help="default: 1 0.4")
+    add("--temperature", type=float, nargs="+", default=[CAUTIOUS, VIVID], help="default: 1 0.4")
     add("--levin", action="store_true", help="also Levin 2004, which takes about a second a picture and hint count")
     add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
     add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")

@@ -8,22 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
+from colorize_daemon.networks.imagenet import normalise
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from colorize_training.backbones import known_weights
+from colorize_training.backbones import CLASSIFIERS, known_weights, load_part
 from colorize_training.data import planes
 
-# Networks whose features and classes can be asked for: how to build, torchvision's weights, and the pixels they expect
-NETWORKS = {
-    "mobilenet_v2": (models.mobilenet_v2, models.MobileNet_V2_Weights.IMAGENET1K_V1, 224),
-    "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_V1, 224),
-    "resnet50": (models.resnet50, models.ResNet50_Weights.IMAGENET1K_V2, 224),
-}
+SIDE = 224  # pixels that ImageNet's classifiers expect
 LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # Zhang et al. 2018, version 0.1
 LPIPS_TAPS = (1, 4, 7, 9, 11)  # AlexNet's ReLUs
 
@@ -34,16 +29,15 @@ class Recogniser:
     def __init__(self, choice: str) -> None:
         """`choice` is NAME or NAME:FILE. Raises ValueError for an unknown one, and where its weights are not there."""
         name, _, file = choice.partition(":")
-        if name not in NETWORKS:
-            raise ValueError(f"{name!r} is not known; choose {', '.join(NETWORKS)}, or one with its file, as NAME:FILE")
-        build, pretrained, self.size = NETWORKS[name]
+        if name not in CLASSIFIERS:
+            known = ", ".join(CLASSIFIERS)
+            raise ValueError(f"{name!r} is not known; choose {known}, or one with its file, as NAME:FILE")
+        build, pretrained = CLASSIFIERS[name]
         state = known_weights(file, pretrained)
         if state is None:
             raise ValueError(f"{name} has no weights here: give its file, as {name}:FILE.safetensors")
         self.choice, self.network = choice, build(weights=None)
-        missing, unexpected = self.network.load_state_dict(state, strict=False)
-        if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
-            raise ValueError(f"{file} does not fit {name}: {', '.join((*missing, *unexpected)[:4])}")
+        load_part(self.network, state, choice)
         self.network.eval()
 
     @torch.inference_mode()
@@ -62,8 +56,7 @@ class Recogniser:
         return kept[0][0].double().numpy()
 
     def _seen(self, rgb: np.ndarray) -> Tensor:
-        picture = F.interpolate(planes(rgb)[None], (self.size, self.size), mode="bilinear", antialias=True)
-        return (picture - picture.new_tensor(MEAN)[:, None, None]) / picture.new_tensor(DEVIATION)[:, None, None]
+        return normalise(F.interpolate(planes(rgb)[None], (SIDE, SIDE), mode="bilinear", antialias=True))
 
 
 class Lpips:

@@ -17,6 +17,7 @@ from colorize_daemon.networks.spaces import CIELAB, ChromaSpace
 from colorize_training.evaluation.levin import spread_hints
 from colorize_training.evaluation.metrics import to_lab
 from colorize_training.evaluation.protocols import Hints
+from colorize_training.pictures import coloured, gray_of
 from colorize_training.recipes import recipe_class
 
 TIMED = 5  # repetitions
@@ -96,8 +97,7 @@ class Served(Method):
     def paint(self, gray: np.ndarray, hints: Hints) -> np.ndarray:
         """The same of a gray plane (H, W) uint8 or uint16."""
         embedding = self.engine.embedding(gray)
-        prediction = self.colorizer.predict(embedding, hints.tiles(), temperature=self.temperature)
-        return np.concatenate([band for _, band in self.colorizer.render(embedding, prediction)])
+        return coloured(self.colorizer, embedding, self.temperature, hints.tiles())
 
 
 def rulers(levin: bool) -> list[Method]:
@@ -132,13 +132,6 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def gray_of(rgb: np.ndarray) -> np.ndarray:
-    """The gray plane (H, W) uint16 that has this picture's L."""
-    lab = torch.from_numpy(to_lab(rgb)).permute(2, 0, 1)
-    lab[1:] = 0
-    return (colour.lab_to_srgb(lab)[0] * 65535).round().to(torch.int32).numpy().astype(np.uint16)
 
 
 def _with_chroma(rgb: np.ndarray, ab: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Measures of one coloured picture against the true one; both are 8-bit sRGB (H, W, 3) with the same lightness."""
 
 import numpy as np
-import torch
 from colorize_daemon.colour import srgb_to_lab
 from colorize_daemon.networks.spaces import ChromaSpace
 from scipy import ndimage
@@ -118,8 +117,3 @@ def frechet(own: np.ndarray, other: np.ndarray) -> float:
     eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1])
     root = np.sqrt(np.maximum(eigenvalues.real, 0)).sum()
     return float(np.square(means[0] - means[1]).sum() + sum(np.trace(c) for c in covariances) - 2 * root)
-
-
-def to_torch(rgb: np.ndarray) -> torch.Tensor:
-    """8-bit RGB (H, W, 3) -> (1, 3, H, W) in 0..1."""
-    return planes(rgb)[None]

@@ -1,6 +1,5 @@
 """The evaluation as one self-contained HTML page: tables, hint curves, and pictures to judge by eye."""
 
-import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
@@ -8,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from colorize_training.evaluation.methods import Served, gray_of
+from colorize_training.evaluation.methods import Served
 from colorize_training.evaluation.task import Task
 from colorize_training.logs import plt
+from colorize_training.pictures import data_uri, gray_of, jpeg_uri, shown_gray
 
 SHOWN_HINTS = (1, 5, 20)
 EXTREMES = 10  # best and worst pictures
@@ -128,7 +127,7 @@ def _curves(rows: Sequence[dict[str, Any]], name: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100)
     plt.close(figure)
-    return f"<figure>{_image(buffer.getvalue(), 'png')}</figure>"
+    return f"<figure>{_image(data_uri(buffer.getvalue(), 'png'))}</figure>"
 
 
 def _sheet(task: Task, method: Served, numbers: Iterable[int], what: str) -> list[str]:
@@ -136,13 +135,12 @@ def _sheet(task: Task, method: Served, numbers: Iterable[int], what: str) -> lis
     lines = []
     for number in tqdm(list(numbers), desc=f"report: {what}", unit="img"):
         rgb = task.protocol.picture(task.photographs[number])
-        gray = np.repeat((gray_of(rgb) // 257).astype(np.uint8)[..., None], 3, -1)
-        cells = [("input", gray)]
+        cells = [("input", shown_gray(gray_of(rgb)))]
         for count in (0, *SHOWN_HINTS):
             heading = f"{count} hints" if count else "automatic"
             cells.append((heading, method.colourise(rgb, task.protocol.hints(rgb, count, number))))
         cells.append((task.photographs.names[number], rgb))
-        figures = [f"<figure>{_jpeg(c)}<figcaption>{html.escape(name)}</figcaption></figure>" for name, c in cells]
+        figures = [f"<figure>{_shown(c)}<figcaption>{html.escape(name)}</figcaption></figure>" for name, c in cells]
         lines.append(f'<div class="row">{"".join(figures)}</div>')
     return lines
 
@@ -158,11 +156,9 @@ def _extremes(task: Task, method: Served, scores: Sequence[dict[str, str]]) -> l
     return [*parts, "<h2>Worst</h2>", *_sheet(task, method, worst, "worst")]
 
 
-def _jpeg(rgb: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return _image(buffer.getvalue(), "jpeg")
+def _shown(rgb: np.ndarray) -> str:
+    return _image(jpeg_uri(rgb, JPEG_QUALITY))
 
 
-def _image(data: bytes, kind: str) -> str:
-    return f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
+def _image(uri: str) -> str:
+    return f'<img alt="" src="{uri}">'

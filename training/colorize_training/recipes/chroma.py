@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torchvision.models import MobileNet_V2_Weights
 
-from colorize_training.backbones import starting_weights
+from colorize_training.backbones import load_part, starting_weights
 from colorize_training.data import PackedPhotographs, draw_crop, planes, squash
 from colorize_training.degradation import degrade
 from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterise, recolour_object
@@ -161,13 +161,7 @@ def _go_on_from(path: Path, network: Chroma) -> bool:
     source = weights.load(record)
     same = source.config.encoder == network.config.encoder
     state = {name: tensor for name, tensor in source.state_dict().items() if same or not name.startswith(ENCODING)}
-    try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ValueError(f"--start {path} holds a network of other sizes: {error}") from error
-    lost = [name for name in missing if same or not name.startswith(ENCODING)]
-    if lost or unexpected:
-        raise ValueError(f"--start {path} holds a network of other sizes: {', '.join((*lost, *unexpected)[:4])}")
+    load_part(network, state, f"--start {path}", () if same else ENCODING)
     print(f"{ChromaRecipe.name}: {'all' if same else 'the decoder'} goes on from {path.name}", flush=True)
     return same
 

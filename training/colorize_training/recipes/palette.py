@@ -25,13 +25,14 @@ from torchvision.models import VGG16_Weights
 from torchvision.transforms.functional import gaussian_blur
 
 from colorize_training.backbones import starting_weights
+from colorize_training.hint_simulation import circle
 from colorize_training.recipes import Recipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
 REPORT_SIZE = 224
 BLUR = 5.0  # pixels at REPORT_SIZE: the Gaussian's standard deviation
-MOST_CIRCLES, RADII = 25, (25.0, 35.0)  # pixels at REPORT_SIZE
+MOST_CIRCLES = 25
 LOOP = LoopSettings(samples=650_000, size=REPORT_SIZE, schedule="constant", clip=0.0)
 
 
@@ -138,10 +139,7 @@ def errors(chroma: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 def draw_circles(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """A mask (1, size, size) float32 that is 1 within `count` circles at uniform places."""
-    ys, xs = np.mgrid[:size, :size]
     mask = np.zeros((1, size, size), np.float32)
     for _ in range(count):
-        y, x = rng.uniform(0, size, 2)
-        radius = rng.uniform(*RADII) * size / REPORT_SIZE
-        mask[0, (ys - y) ** 2 + (xs - x) ** 2 <= radius**2] = 1
+        mask[0, circle(rng.uniform(0, size, 2), size, size, rng)] = 1
     return mask
