@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -141,8 +142,10 @@ def test_the_mean_with_what_a_run_went_on_from_is_exported(packed: PackedPhotogr
         export(run.last, mean, None, None, "CC0-1.0", other)
 
 
-def test_a_variant_that_the_service_cannot_hold_is_not_exported(packed: PackedPhotographs, tmp_path: Path) -> None:
-    run = Run(make(variant="early-hints"), SMALL, packed, tmp_path)
+@pytest.mark.parametrize("variant", ["early-hints", "coarse-head", "global-palette"])
+def test_a_variant_learns_and_is_not_exported(packed: PackedPhotographs, tmp_path: Path, variant: str) -> None:
+    run = Run(make(variant=variant), SMALL, packed, tmp_path)
+    assert math.isfinite(run.train_step()["loss"])
     run.save(run.last)
     with pytest.raises(ValueError, match="holds a variant of chroma"):
         export(tmp_path / "last.pt", tmp_path / "mine.safetensors", None, None, "CC0-1.0")

@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": ("evaluation.command", "measure weights on photographs they never saw"),
     "ablate": ("ablate", "train and measure the six experiments of vgg-regression"),
     "classify": ("classify", "ask a classifier of CIFAR-10 what colour is worth to it"),
+    "lift": ("lifting", "compare ways to bring chroma to full size"),
     "coverage": ("coverage", "loss against hint coverage, and chroma by hue"),
     "survey": ("survey", "write a page that asks people which picture is the true one"),
 }

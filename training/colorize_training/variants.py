@@ -1,5 +1,6 @@
 """`chroma` built otherwise, to compare with. The service cannot hold these."""
 
+import torch
 from colorize_daemon.networks.chroma import AB_SCALE, Chroma, ChromaConfig, Embedding, Output, pool_hints
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,4 +40,21 @@ class CoarseChroma(Chroma):
         return Output(self.distribution(x), ab * AB_SCALE)
 
 
-VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "coarse-head": CoarseChroma}
+class PaletteChroma(Chroma):
+    """What all hints say together, their mean colour and how much they cover, is told to every token."""
+
+    def __init__(self, config: ChromaConfig | None = None) -> None:
+        super().__init__(config)
+        self.palette = nn.Linear(4, self.config.width)
+        nn.init.zeros_(self.palette.weight)
+        nn.init.zeros_(self.palette.bias)
+
+    def decode(self, embedding: Embedding, hints: Tensor) -> Output:
+        coverage = hints[:, 2:]
+        ab, share = (hints[:, :2] / AB_SCALE * coverage).mean((2, 3)), coverage.mean((2, 3))
+        said = torch.cat([ab / share.clamp_min(1e-6), (share > 0).to(share), share], 1)  # (B, 4)
+        told = embedding.at16 + self.palette(said)[..., None, None]
+        return super().decode(embedding._replace(at16=told), hints)
+
+
+VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "coarse-head": CoarseChroma, "global-palette": PaletteChroma}
