@@ -18,7 +18,10 @@ from colorize_daemon.networks.encoders import ENCODERS, MEAN_LIGHTNESS
 from colorize_daemon.networks.served import ServedNetwork
 
 AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
-REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.4  # temperatures between which the result moves from one head to the other
+REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.1  # temperatures between which the result moves from one head to the other
+# Temperature of the annealed mean, at most. Alone it is as colourful as the truth, and blotched with red; two thirds of
+# it (temperature 0.4) have the best FID, and 0.8 dB more.
+ANNEALED = 0.4
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,11 @@ class Chroma(ServedNetwork):
         return self.refine4(self.up4(x) + embedding.at4 + self.hints4(pool_hints(hints, 2)))
 
     def chroma(self, output: Output, temperature: float) -> Tensor:
-        """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.4 down, a mix between."""
+        """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.1 down, a mix between."""
         share = min(1.0, max(0.0, (REGRESSION_AT - temperature) / (REGRESSION_AT - DISTRIBUTION_AT)))
         if share == 0:
             return output.ab
-        vivid = annealed_mean(output.logits, min(temperature, DISTRIBUTION_AT), self.centres)
+        vivid = annealed_mean(output.logits, min(temperature, ANNEALED), self.centres)
         vivid = F.interpolate(vivid, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.lerp(output.ab, vivid, share)
 
