@@ -103,7 +103,7 @@ class Options:
     Args:
         model: name of the weights, "" for the default.
         saturation: factor on chroma, 0..2.
-        temperature: of the annealed mean, 0.05 (vivid) .. 1 (cautious).
+        temperature: 0.05 (vivid) .. 1 (cautious).
     """
 
     model: str = ""
