@@ -26,6 +26,7 @@ FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to 
 # ab distance from what the network expected at which a hint says nothing of other things. On validation pictures, hints
 # of true colours gain 0.3 dB at 1 and 5 by what they say of the rest; strokes of four odd colours lose their leak.
 SURPRISE = 35.0
+GREY = 2.0  # C* below which a hint means "keep this grey", and nothing of the rest
 # Power of the reach within which a surprising hint counts. Against 1, 1.5 takes a fifth off what an odd stroke changes
 # far away, and 0.05 dB off hints of true colours.
 REACH_POWER = 1.5
@@ -130,7 +131,7 @@ class Colorizer:
 
         hinted, beyond = answer(coverage), plain
         check()
-        news = _news(asked - self._chroma(embedding, embedding.plain, 1.0, CAUTIOUS), coverage)
+        news = _news(asked, self._chroma(embedding, embedding.plain, 1.0, CAUTIOUS), coverage)
         told = torch.where(news > 0, coverage, 0)
         if told.any():
             heard = hinted if torch.equal(told, coverage) else answer(told)
@@ -167,13 +168,14 @@ class Colorizer:
         return planes
 
 
-def _news(surprise: Tensor, coverage: Tensor) -> Tensor:
+def _news(asked: Tensor, expected: Tensor, coverage: Tensor) -> Tensor:
     """How much the hint in a cell says of the rest of the picture, 0..1.
 
     A person who paints the grass in a green that the network held likely tells it about the light, and about other
-    grass; a person who paints a saucer red means the saucer. surprise (2, h, w): asked minus expected.
+    grass; one who paints a saucer red means the saucer, and one who paints a wall grey means the wall.
     """
-    return (1 - (surprise.norm(dim=0) / SURPRISE).square()).clamp(min=0) * (coverage > 0)
+    surprise = (asked - expected).norm(dim=0) / SURPRISE
+    return (1 - surprise.square()).clamp(min=0) * ((coverage > 0) & (asked.norm(dim=0) > GREY))
 
 
 def _obey(asked: Tensor, coverage: Tensor, beyond: Tensor, hinted: Tensor, lightness: Tensor) -> Tensor:
