@@ -6,7 +6,6 @@ cells of 4 pixels.
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, draw_crop, pack, planes, squash
-from colorize_training.evaluation.metrics import boundary_psnr, psnr, to_lab
+from colorize_training.evaluation.metrics import boundary_psnr, psnr
+from colorize_training.logs import write_rows
 from colorize_training.pictures import gray_of
 from colorize_training.validation import CAUTIOUS
 
@@ -80,10 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     learned = train(pack(arguments.data, cache), arguments.steps, arguments.seed)
     judged = pack(arguments.validation, cache)
     rows = compare(learned, arguments.weights, judged, min(arguments.pictures, len(judged)))
-    with open(arguments.out / "table.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(rows, arguments.out / "table.csv")
     for row in rows:
         print("  ".join(f"{value:.2f}" if isinstance(value, float) else value for value in row.values()))
     return 0
@@ -122,6 +119,7 @@ def compare(learned: LearnedLift, path: Path, photographs: PackedPhotographs, co
     for number in tqdm(range(count), desc="measuring", unit="img"):
         rgb = squash(photographs[number], SIZE)
         lab = srgb_to_lab(planes(rgb))
+        true_lab = lab.permute(1, 2, 0).numpy()
         sources = {f"truth, cells of {n}": F.avg_pool2d(lab, n).split((1, 2)) for n in FACTORS}
         embedding = predictor.set_image(gray_of(rgb))
         ab = predictor.predict(embedding, temperature=CAUTIOUS).ab
@@ -132,7 +130,7 @@ def compare(learned: LearnedLift, path: Path, photographs: PackedPhotographs, co
                 chroma = lift(lab[:1], lightness, coarse)
                 spent = 1000 * (time.perf_counter() - start)
                 image = render_band(lab[0], chroma, "rgb8")
-                scores = psnr(image, rgb), boundary_psnr(image, rgb, to_lab(rgb)), spent
+                scores = psnr(image, rgb), boundary_psnr(image, rgb, true_lab), spent
                 found.setdefault((source, name), []).append(scores)
     return [
         {"chroma": source, "lift": name}

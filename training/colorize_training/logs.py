@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -52,6 +52,15 @@ class Table:
             writer.writeheader()
             writer.writerows(self.rows)
         os.replace(part, self.path)
+
+
+def write_rows(rows: Sequence[Mapping[str, float | int | str]], path: Path) -> None:
+    """Write a whole CSV file; rows may lack columns that others have."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -19,8 +19,8 @@ from colorize_daemon.networks.served import ServedNetwork
 
 AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
 REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.1  # temperatures between which the result moves from one head to the other
-# Temperature of the annealed mean, at most. Alone it is as colourful as the truth, and blotched with red; two thirds of
-# it (temperature 0.4) have the best FID, and 0.8 dB more.
+# Temperature of the annealed mean, at most. Alone it is as colourful as the truth, and blotched with red; mixed by two
+# thirds (temperature 0.4) it is 0.9 dB nearer to the truth, and its FID is no worse when mixed by half.
 ANNEALED = 0.4
 
 

@@ -6,7 +6,6 @@ picture; a call that was stopped goes on from it), meta.json (command, machine, 
 """
 
 import argparse
-import csv
 import datetime
 import json
 import platform
@@ -28,7 +27,7 @@ from colorize_training.evaluation.metrics import frechet, measure
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.evaluation.report import write_report
 from colorize_training.evaluation.task import Task
-from colorize_training.logs import Table
+from colorize_training.logs import Table, write_rows
 from colorize_training.validation import CAUTIOUS, VIVID
 
 
@@ -76,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
     extras = {m.name: cost(m) for m in own} | _fids(task, arguments.fid)
     extras = _merged(extras, _behaviours(task, own, arguments.behaviour))
     rows = summarise(scores, extras)
-    _write(rows, arguments.out / "table.csv")
+    write_rows(rows, arguments.out / "table.csv")
     write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets)
     _print(rows)
     return 0
@@ -209,14 +208,6 @@ def _pictures_table(out: Path, meta: dict[str, Any]) -> Table:
         raise ValueError(f"{path} was measured with other weights, pictures or settings; choose another --out")
     described.write_text(json.dumps(meta, indent=2) + "\n")
     return Table(path)
-
-
-def _write(rows: list[dict[str, Any]], path: Path) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
