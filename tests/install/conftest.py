@@ -20,6 +20,13 @@ def uv_cache() -> Path:
 
 
 @pytest.fixture(scope="session")
+def uv_program() -> Path:
+    """uv itself: what is on PATH may be a wrapper that knows this machine only."""
+    words = ["uv", "run", "--no-project", "printenv", "UV"]
+    return Path(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
 def beside_cache(uv_cache: Path) -> Iterator[Path]:
     """A folder on the disk of uv's cache, so that packages can be linked instead of copied."""
     folder = Path(tempfile.mkdtemp(prefix="gimp-colorize-tests-", dir=uv_cache.parent))
@@ -29,7 +36,7 @@ def beside_cache(uv_cache: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def machine(beside_cache: Path, uv_cache: Path) -> Iterator[Machine]:
+def machine(beside_cache: Path, uv_program: Path, uv_cache: Path) -> Iterator[Machine]:
     """A machine with a real systemd, this checkout in /shared/source and no user yet."""
     if os.getuid() != 0:
         pytest.skip("only root can boot a systemd of its own")
@@ -39,5 +46,5 @@ def machine(beside_cache: Path, uv_cache: Path) -> Iterator[Machine]:
     shared = beside_cache / "shared"
     shared.mkdir()
     copy_checkout(shared / "source")
-    with booted(shared, uv_cache) as machine:
+    with booted(shared, uv_program, uv_cache) as machine:
         yield machine

@@ -7,12 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).parent / "systemd-host"
 BOOT_SECONDS = 60.0
+USUAL_PATH = "/usr/local/bin:/usr/bin:/bin"
 # How this machine reaches the package sources is the machine's affair and holds for the user as well.
 MACHINE_SETTINGS = re.compile(
     r"(SSL_CERT_|PIP_(CERT|INDEX|EXTRA|PROXY)|UV_(INDEX|DEFAULT_INDEX|HTTP|SYSTEM|NATIVE)|.*_proxy$)", re.I
@@ -61,12 +62,14 @@ class Session:
         machine: the machine.
         user, uid: who it is.
         home: the home folder as this process sees it; inside, the machine's shared folder is /shared.
+        settings: environment variables beyond the usual ones.
     """
 
     machine: "Machine"
     user: str
     uid: int
     home: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def inside(self, path: Path) -> str:
         """The path of something in the shared folder, as the user knows it."""
@@ -76,10 +79,9 @@ class Session:
         settings = {
             "HOME": self.inside(self.home),
             "USER": self.user,
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": USUAL_PATH,
             "LC_ALL": "C.UTF-8",
-            "UV_CACHE_DIR": f"/shared/cache-{self.user}",
-            **({"UV_LINK_MODE": "symlink"} if self.uid else {}),  # nobody may make hard links to another user's files
+            **self.settings,
             **machine_settings(),
             **(environment or {}),
         }
@@ -112,11 +114,13 @@ class Machine:
 
     Attributes:
         shared: the shared folder as this process sees it.
-        cache: the uv cache that every user gets once more.
+        uv: the package installer, and
+        cache: its cache with every locked package, for those users who shall have them.
         pid: process number of the booted systemd.
     """
 
     shared: Path
+    uv: Path
     cache: Path
     pid: int
 
@@ -133,11 +137,10 @@ class Machine:
         asked = subprocess.run(self.command(["systemctl", "is-system-running"]), capture_output=True, text=True)
         return asked.stdout.strip() in ("running", "degraded")
 
-    def add_user(self, user: str, uid: int, home: str) -> Session:
+    def add_user(self, user: str, uid: int, home: str, *, has_uv: bool = True) -> Session:
         """A new ordinary user with an empty home and a running session."""
-        session = Session(self, user, uid, self.shared / home)
+        session = Session(self, user, uid, self.shared / home, self.give_uv(user, uid) if has_uv else {})
         session.home.mkdir()
-        share_cache(self.cache, self.shared / f"cache-{user}", uid)
         self.run("useradd", f"--uid={uid}", "--home-dir", f"/shared/{home}", "--shell=/bin/bash", user)
         self.run("chown", user, f"/shared/{home}")
         self.run("loginctl", "enable-linger", user)
@@ -147,21 +150,33 @@ class Machine:
 
     def root(self, home: str) -> Session:
         """root with an empty home, and without a session of its own."""
-        session = Session(self, "root", 0, self.shared / home)
+        session = Session(self, "root", 0, self.shared / home, self.give_uv("root", 0))
         session.home.mkdir()
-        share_cache(self.cache, self.shared / "cache-root", 0)
         return session
+
+    def give_uv(self, user: str, uid: int) -> dict[str, str]:
+        """The settings of a user who has uv, with all packages in its cache, which take no room once more.
+
+        It is the uv that filled the cache: another version might keep its cache in another form.
+        """
+        programs = self.shared / "bin"
+        programs.mkdir(exist_ok=True)
+        shutil.copy2(self.uv, programs / "uv")
+        share_cache(self.cache, self.shared / f"cache-{user}", uid)
+        settings = {"PATH": f"/shared/bin:{USUAL_PATH}", "UV_CACHE_DIR": f"/shared/cache-{user}"}
+        # Nobody may make hard links to another user's files.
+        return {**settings, **({"UV_LINK_MODE": "symlink"} if uid else {})}
 
 
 @contextmanager
-def booted(shared: Path, cache: Path) -> Iterator[Machine]:
+def booted(shared: Path, uv: Path, cache: Path) -> Iterator[Machine]:
     """Boots a machine; it ends with the block."""
     number = shared / "pid"
     host = subprocess.Popen([BOOT, shared, number])
     try:
         wait_until(lambda: number.exists() and number.read_text().strip() or host.poll(), "systemd does not start")
         assert host.poll() is None, f"{BOOT} ended with status {host.poll()}: no systemd can be booted here"
-        machine = Machine(shared, cache, int(number.read_text()))
+        machine = Machine(shared, uv, cache, int(number.read_text()))
         wait_until(machine.is_up, "systemd does not come up")
         yield machine
     finally:

@@ -51,7 +51,8 @@ def own_file(session: Session, name: str, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def session(machine: Machine) -> Session:
-    return machine.add_user("kaethe", 4711, "Kaethe - 100% photos")
+    """A user of a fresh machine, who has neither uv nor a cache: everything is downloaded."""
+    return machine.add_user("kaethe", 4711, "Kaethe - 100% photos", has_uv=False)
 
 
 @pytest.fixture(scope="module")
