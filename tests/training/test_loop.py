@@ -110,6 +110,10 @@ def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, t
     assert export(tmp_path / "best.pt", tmp_path / "mine.safetensors", "mine", "Mine", "CC0-1.0") == 0
     record = weights.read_record(tmp_path / "mine.safetensors")
     assert (record.name, record.licence, record.default, record.side) == ("mine", "CC0-1.0", False, 256)
+    assert export(tmp_path / "best.pt", tmp_path / "fast.safetensors", "fast", "Fast", "CC0-1.0", side=144) == 0
+    assert weights.read_record(tmp_path / "fast.safetensors").side == 144
+    with pytest.raises(ValueError, match="--side 16: the service's pictures have 32 to 1024"):
+        export(tmp_path / "best.pt", tmp_path / "none.safetensors", None, None, "CC0-1.0", side=16)
     average = checkpoint.load(tmp_path / "best.pt")["average"]
     assert all(
         torch.allclose(v, average[k], atol=2e-3, rtol=2e-3) for k, v in weights.load(record).state_dict().items()
@@ -152,7 +156,15 @@ def test_a_variant_learns_and_is_not_exported(packed: PackedPhotographs, tmp_pat
     assert not (tmp_path / "mine.safetensors").exists()
 
 
-def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [{"size": 72}, {"early_size": 40}, {"validate_size": 100}])
+def test_sides_that_the_network_cannot_take_are_refused_before_the_first_step(sizes, packed, tmp_path: Path) -> None:
+    name, side = next(iter(sizes.items()))
+    with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} {side}: chroma takes .* multiples of 32"):
+        Run(make(), replace(SMALL, **sizes), packed, tmp_path)
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_path: Path, capsys) -> None:
     learned = Run(make(), SMALL, packed, tmp_path / "first")
     learned.train_step()
     for name, recipe in (("mine", "chroma"), ("other", "zhang-regression")):
@@ -166,9 +178,11 @@ def test_a_run_goes_on_from_exported_weights_of_its_own_kind_alone(packed, tmp_p
     assert torch.allclose(other.blocks[0].qkv.weight, learned.network.blocks[0].qkv.weight, atol=2e-3)
     with pytest.raises(ValueError, match="torchvision has no weights of resnet50_v2"):
         make(start=start, encoder="resnet50_v2", backbone="").build()
-    for sizes in ({"depth": 2}, {"depth": 5}, {"variant": "coarse-head"}):
-        with pytest.raises(ValueError, match="does not fit"):
-            make(start=start, **sizes).build()
+    for sizes, new in (({"depth": 1}, "no parts"), ({"depth": 5}, "blocks"), ({"finest": 16}, "hints2, refine2, regr")):
+        capsys.readouterr()
+        fitted = make(start=start, **sizes).build()
+        assert f"goes on from mine.safetensors; new are: {new}" in capsys.readouterr().out
+        assert torch.allclose(fitted.refine4[0].conv.weight, learned.network.refine4[0].conv.weight, atol=2e-3)
     with pytest.raises(ValueError, match="weights of zhang-regression, not of chroma"):
         make(start=str(tmp_path / "other.safetensors")).build()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from colorize_daemon import networks, weights
+from colorize_daemon.frame import LONGEST, SHORTEST
 from colorize_daemon.networks.served import ServedNetwork
 
 from colorize_training import checkpoint
@@ -19,18 +20,28 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--name", help="name of the weights in the service (default: the recipe's)")
     command.add_argument("--title", help="how people read the name (default: the name)")
     command.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
+    command.add_argument("--side", type=int, help="of the pictures that the service gives it, in pixels")
     command.add_argument("--mean-with", type=Path, help="weights that the run went on from: export the mean of both")
-    command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence, a.mean_with))
+    command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence, a.mean_with, a.side))
 
 
 def export(
-    source: Path, target: Path, name: str | None, title: str | None, licence: str, mean_with: Path | None = None
+    source: Path,
+    target: Path,
+    name: str | None,
+    title: str | None,
+    licence: str,
+    mean_with: Path | None = None,
+    side: int | None = None,
 ) -> int:
     """Write the checkpoint `source` as a weights file: its moving average where it has one. Prints size and hash.
 
     mean_with: weights of the same network, an ancestor's; networks on one path of training average well (Wortsman et
-    al. 2022, "Model soups"). Raises ValueError where the two are not alike.
+    al. 2022, "Model soups"). side: of the network's picture in the service. Raises ValueError where the two networks
+    are not alike, or the side is none that the service has.
     """
+    if side is not None and not SHORTEST <= side <= LONGEST:
+        raise ValueError(f"--side {side}: the service's pictures have {SHORTEST} to {LONGEST} pixels a side")
     state = checkpoint.load(source)
     recipe, name = recipe_class(state["recipe"]), name or state["recipe"]
     network = networks.build(state["recipe"], state["config"])
@@ -48,7 +59,7 @@ def export(
         name=name,
         title=title or name,
         licence=licence,
-        side=recipe.side or state["settings"]["size"],
+        side=side or recipe.side or state["settings"]["size"],
         samples=str(state["samples"]),
         data=state["data"],
         exported=datetime.date.today().isoformat(),

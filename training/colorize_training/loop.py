@@ -74,6 +74,7 @@ class Run:
         torch.manual_seed(recipe.settings.seed)
         network = self.team.normalise_together(recipe.build().train())
         self.network = network.to(device, memory_format=torch.channels_last)
+        self._check_sizes()
         self.optimizers = recipe.optimizers(self.network)
         self.full_rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.plateaus = self._plateaus()
@@ -82,6 +83,14 @@ class Run:
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and native_bf16(device))
         self.step, self.best = 0, -float("inf")
         self._drawer, self._drawn = ThreadPoolExecutor(settings.drawers), {}
+
+    def _check_sizes(self) -> None:
+        stride = self.served.stride
+        for name in ("size", "early_size", "validate_size"):
+            side = getattr(self.settings, name)
+            if side % stride:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} {side}: {self.recipe.name} takes sides that are multiples of {stride}")
 
     def _plateaus(self) -> list[ReduceLROnPlateau]:
         if self.settings.schedule != "plateau":

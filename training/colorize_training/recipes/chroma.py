@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torchvision.models import MobileNet_V2_Weights
 
-from colorize_training.backbones import load_part, starting_weights
+from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, draw_crop, planes, squash
 from colorize_training.degradation import degrade
 from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterise, recolour_object
@@ -42,12 +42,13 @@ class ChromaSettings(HintSettings):
     variant: str = setting("", "built otherwise, to compare with; the service cannot hold it", tuple(VARIANTS))
     depth: int = setting(4, "blocks of attention over the whole picture")
     refinement: int = setting(2, "convolutions at strides 8 and 4")
+    finest: int = setting(32, "channels at stride 2")
     seed: int = setting(0, "of all randomness")
     batch: int = setting(32, "pictures a step, in each process")
     backbone: str = setting(
         "", "encoder's start: a .safetensors file, or random; default for mobilenet_v2: torchvision's"
     )
-    start: str = setting("", "weights file of chroma to go on from; of one with another encoder, its decoder")
+    start: str = setting("", "weights file of chroma to go on from: every part of it that has the same size here")
     encoder_lr: float = setting(2e-4, "learning rate of the encoder")
     lr: float = setting(1e-3, "learning rate of all else")
     weight_decay: float = setting(0.02, "of all but biases and norms")
@@ -93,7 +94,7 @@ class ChromaRecipe(Recipe):
 
     def build(self) -> Chroma:
         s = self.settings
-        config = ChromaConfig(encoder=s.encoder, depth=s.depth, refinement=s.refinement)
+        config = ChromaConfig(encoder=s.encoder, depth=s.depth, refinement=s.refinement, finest=s.finest)
         network = VARIANTS[s.variant](config)
         if not (s.start and _go_on_from(Path(s.start), network)):
             if s.encoder != "mobilenet_v2" and not s.backbone:
@@ -154,15 +155,23 @@ class ChromaRecipe(Recipe):
 
 
 def _go_on_from(path: Path, network: Chroma) -> bool:
-    """Take over the weights in `path`; False where they have another encoder, which then is still to be started."""
+    """Take over the weights in `path`, as far as they fit; False where the encoder is another and still to be started.
+
+    Prints the parts that start anew.
+    """
     record = weights.read_record(path)
     if record.recipe != ChromaRecipe.name:
         raise ValueError(f"--start {path} holds weights of {record.recipe}, not of {ChromaRecipe.name}")
-    source = weights.load(record)
+    source, own = weights.load(record), network.state_dict()
     same = source.config.encoder == network.config.encoder
-    state = {name: tensor for name, tensor in source.state_dict().items() if same or not name.startswith(ENCODING)}
-    load_part(network, state, f"--start {path}", () if same else ENCODING)
-    print(f"{ChromaRecipe.name}: {'all' if same else 'the decoder'} goes on from {path.name}", flush=True)
+    state = {
+        name: tensor
+        for name, tensor in source.state_dict().items()
+        if (same or not name.startswith(ENCODING)) and name in own and tensor.shape == own[name].shape
+    }
+    network.load_state_dict(state, strict=False)
+    anew = sorted({name.split(".")[0] for name in own.keys() - state.keys()})
+    print(f"{ChromaRecipe.name}: goes on from {path.name}; new are: {', '.join(anew) or 'no parts'}", flush=True)
     return same
 
 
