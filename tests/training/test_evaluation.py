@@ -13,9 +13,10 @@ from colorize_training.evaluation import metrics
 from colorize_training.evaluation.behaviour import behave, obedience
 from colorize_training.evaluation.features import Lpips, Recogniser
 from colorize_training.evaluation.levin import spread_hints
-from colorize_training.evaluation.methods import Served, rulers, served
+from colorize_training.evaluation.methods import Served, cost, rulers, served
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.main import main
+from colorize_training.pictures import gray_of
 from safetensors.torch import save_file
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from skimage.filters import gaussian
@@ -129,6 +130,17 @@ def test_a_recogniser_says_what_it_lacks(tmp_path: Path, pair) -> None:
     recogniser = Recogniser(f"mobilenet_v2:{path}")
     assert recogniser.features(pair[0]).shape == (1280,)
     assert 0 <= recogniser.classes(pair[0]) < 1000
+
+
+def test_the_side_of_the_networks_picture_can_be_chosen(photograph) -> None:
+    rgb = PROTOCOLS["icolorit"].picture(photograph("astronaut").rgb)
+    none = PROTOCOLS["icolorit"].hints(rgb, 0, 0)
+    alike, small, own = (served(SHIPPED, len(rgb), (1.0,), side)[0] for side in (None, 128, 0))
+    assert [m.name for m in (alike, small, own)] == ["chroma T=1", "chroma 128px T=1", "chroma 256px T=1"]
+    for method, side in ((alike, len(rgb)), (small, 128), (own, 256)):
+        assert method.engine.embedding(gray_of(rgb)).frame.width == side
+        assert method.colourise(rgb, none).shape == rgb.shape
+    assert cost(small, 40)["decode ms"] > 0
 
 
 def test_strokes_are_measured(photograph) -> None:

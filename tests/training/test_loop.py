@@ -104,7 +104,7 @@ def test_a_run_leaves_all_that_is_needed_to_look_and_to_repeat(packed: PackedPho
     assert described["precision"] in ("fp32", "bf16")
 
 
-def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, tmp_path: Path) -> None:
+def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, tmp_path: Path, capsys) -> None:
     recipe = make()
     Run(recipe, SMALL, packed, tmp_path).train(validation(recipe, packed))
     assert export(tmp_path / "best.pt", tmp_path / "mine.safetensors", "mine", "Mine", "CC0-1.0") == 0
@@ -112,8 +112,9 @@ def test_the_average_is_exported_where_there_is_one(packed: PackedPhotographs, t
     assert (record.name, record.licence, record.default, record.side) == ("mine", "CC0-1.0", False, 256)
     assert export(tmp_path / "best.pt", tmp_path / "fast.safetensors", "fast", "Fast", "CC0-1.0", side=144) == 0
     assert weights.read_record(tmp_path / "fast.safetensors").side == 144
-    with pytest.raises(ValueError, match="--side 16: the service's pictures have 32 to 1024"):
-        export(tmp_path / "best.pt", tmp_path / "none.safetensors", None, None, "CC0-1.0", side=16)
+    with pytest.raises(SystemExit):
+        main(["export", str(tmp_path / "best.pt"), str(tmp_path / "no"), "--licence", "CC0-1.0", "--side", "16"])
+    assert "'16' is no side of a network's picture: 32 to 1024 pixels" in capsys.readouterr().err
     average = checkpoint.load(tmp_path / "best.pt")["average"]
     assert all(
         torch.allclose(v, average[k], atol=2e-3, rtol=2e-3) for k, v in weights.load(record).state_dict().items()

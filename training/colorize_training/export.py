@@ -20,9 +20,16 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--name", help="name of the weights in the service (default: the recipe's)")
     command.add_argument("--title", help="how people read the name (default: the name)")
     command.add_argument("--licence", required=True, help="licence of the weights, for their metadata")
-    command.add_argument("--side", type=int, help="of the pictures that the service gives it, in pixels")
+    command.add_argument("--side", type=network_side, help="of the pictures that the service gives it, in pixels")
     command.add_argument("--mean-with", type=Path, help="weights that the run went on from: export the mean of both")
     command.set_defaults(run=lambda a: export(a.checkpoint, a.weights, a.name, a.title, a.licence, a.mean_with, a.side))
+
+
+def network_side(text: str) -> int:
+    """An option's value: the side of the network's picture in pixels, within what the service keeps to."""
+    if not text.isdecimal() or not SHORTEST <= int(text) <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no side of a network's picture: {SHORTEST} to {LONGEST} pixels")
+    return int(text)
 
 
 def export(
@@ -38,10 +45,8 @@ def export(
 
     mean_with: weights of the same network, an ancestor's; networks on one path of training average well (Wortsman et
     al. 2022, "Model soups"). side: of the network's picture in the service. Raises ValueError where the two networks
-    are not alike, or the side is none that the service has.
+    are not alike.
     """
-    if side is not None and not SHORTEST <= side <= LONGEST:
-        raise ValueError(f"--side {side}: the service's pictures have {SHORTEST} to {LONGEST} pixels a side")
     state = checkpoint.load(source)
     recipe, name = recipe_class(state["recipe"]), name or state["recipe"]
     network = networks.build(state["recipe"], state["config"])

@@ -27,6 +27,7 @@ from colorize_training.evaluation.metrics import frechet, measure
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.evaluation.report import write_report
 from colorize_training.evaluation.task import Task
+from colorize_training.export import network_side
 from colorize_training.logs import Table, write_rows
 from colorize_training.validation import CAUTIOUS, VIVID
 
@@ -46,6 +47,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
     add("--hints", type=int, nargs="+", help="hint counts (default: the protocol's)")
     add("--pictures", type=int, default=500, help="how many photographs, the first ones (default: 500)")
+    add(
+        "--side",
+        type=lambda text: 0 if text == "own" else network_side(text),
+        nargs="+",
+        help="sides of the network's picture, or own: as the file says (default: as what is measured)",
+    )
     add("--temperature", type=float, nargs="+", default=[CAUTIOUS, VIVID], help="default: 1 0.4")
     add("--levin", action="store_true", help="also Levin 2004, which takes about a second a picture and hint count")
     add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
@@ -59,7 +66,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     protocol = PROTOCOLS[arguments.protocol]
-    own = [m for path in arguments.weights for m in served(path, protocol.size, tuple(arguments.temperature))]
+    own = _served(arguments, protocol.size)
     photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", protocol.size)
     task = Task(
         photographs,
@@ -72,13 +79,20 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     meta = _describe(task, arguments)
     scores = measure_all(task, _pictures_table(arguments.out, meta))
-    extras = {m.name: cost(m) for m in own} | _fids(task, arguments.fid)
+    costs = {m.name: cost(m, m.colorizer.record.side) if arguments.side else cost(m) for m in own}
+    extras = costs | _fids(task, arguments.fid)
     extras = _merged(extras, _behaviours(task, own, arguments.behaviour))
     rows = summarise(scores, extras)
     write_rows(rows, arguments.out / "table.csv")
     write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets)
     _print(rows)
     return 0
+
+
+def _served(arguments: argparse.Namespace, measured: int) -> list[Served]:
+    temperatures = tuple(arguments.temperature)
+    sides = arguments.side or [None]
+    return [m for path in arguments.weights for side in sides for m in served(path, measured, temperatures, side)]
 
 
 def measure_all(task: Task, table: Table) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from colorize_daemon import colour, weights
 from colorize_daemon.engine import Colorizer, Embedding
+from colorize_daemon.frame import Frame
 from colorize_daemon.networks.served import CHROMA_STRIDE
 from colorize_daemon.networks.spaces import CIELAB, ChromaSpace
 
@@ -104,18 +105,28 @@ def rulers(levin: bool) -> list[Method]:
     return [Grey("grey"), MeanChroma("mean chroma"), *([Levin("Levin 2004")] if levin else [])]
 
 
-def served(path: Path, side: int, temperatures: tuple[float, ...], device: str = "auto") -> list[Served]:
-    """The weights at each temperature; the network's picture has `side` pixels, as large as what is measured."""
-    engine = Engine(Colorizer.load(replace(weights.read_record(path), side=side), device))
-    return [Served(engine, f"{engine.colorizer.record.name} T={t:g}", t) for t in temperatures]
+def served(
+    path: Path, measured: int, temperatures: tuple[float, ...], side: int | None = None, device: str = "auto"
+) -> list[Served]:
+    """The weights at each temperature.
+
+    measured: side of the pictures that are measured, which the network's picture has as well; or it has `side`, and 0
+    means the weights' own.
+    """
+    record = weights.read_record(path)
+    name = record.name if side is None else f"{record.name} {side or record.side}px"
+    record = replace(record, side=measured if side is None else side or record.side)
+    engine = Engine(Colorizer.load(record, device))
+    return [Served(engine, f"{name} T={t:g}", t) for t in temperatures]
 
 
 @torch.inference_mode()
-def cost(method: Served) -> dict[str, float]:
-    """Parameters, bytes of the file, and median milliseconds of encode and decode at 256x256 pixels."""
+def cost(method: Served, side: int = TIMED_SIDE) -> dict[str, float]:
+    """Parameters, bytes of the file, and median milliseconds of encode and decode at side x side pixels."""
     network, device = method.colorizer.network, method.colorizer.device
-    lightness = torch.rand(1, 1, TIMED_SIDE, TIMED_SIDE, device=device) * 100
-    hints = torch.zeros(1, 3, TIMED_SIDE // CHROMA_STRIDE, TIMED_SIDE // CHROMA_STRIDE, device=device)
+    height, width = Frame.fit(side, side, side, network.stride).padded
+    lightness = torch.rand(1, 1, height, width, device=device) * 100
+    hints = torch.zeros(1, 3, height // CHROMA_STRIDE, width // CHROMA_STRIDE, device=device)
     times = []
     for _ in range(TIMED + 1):
         start = _now(device)
