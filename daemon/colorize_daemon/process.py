@@ -1,4 +1,4 @@
-"""What the service asks of the operating system: its memory, systemd's sockets and messages."""
+"""What the service asks of the operating system: its memory, processors that others want too, systemd's sockets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import time
 from pathlib import Path
 
 FIRST_ACTIVATED_FD = 3  # sd_listen_fds(3)
+
+
+def share_processors() -> None:
+    """Lets torch's threads sleep while they wait for each other; to be called before torch is imported.
+
+    By default they spin. With GIMP or a browser at work on one of two processors, a spinning thread takes the time that
+    the other one needs to arrive, and a step of 0.06 s takes a second.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def memory() -> dict[str, int]:

@@ -34,7 +34,7 @@ from zmq.auth.thread import ThreadAuthenticator
 from colorize_daemon.images import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, Mailbox
 from colorize_daemon.models import Colorizer, ModelShelf, Record
-from colorize_daemon.process import Notifier, activated_socket
+from colorize_daemon.process import Notifier, activated_socket, share_processors
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.studio import Counters, Studio
 
@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None, make_shelf: ShelfFactory | None
     """
     options = _parser().parse_args(arguments)
     os.umask(0o077)
+    share_processors()
     try:
         return _serve(options, make_shelf or installed_models)
     except AlreadyRunning as error:

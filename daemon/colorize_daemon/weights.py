@@ -81,7 +81,7 @@ def _log_once(sentence: str) -> None:
 
 def _files(place: Path) -> list[Path]:
     if place.is_dir():
-        return sorted(place.glob("*.safetensors"))
+        return sorted(place.glob("*.safetensors"), key=lambda path: path.stem)  # chroma, then chroma-lite
     if not place.exists():
         raise BadWeights(f"{place}: no such file or folder; --weights takes .safetensors files and folders of them")
     return [place]

@@ -223,7 +223,7 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Runs everything and prints each table as soon as it is there; all numbers come back."""
-    facts = {"machine": machine.facts(), "suite": options.suite}
+    facts = {"machine": machine.facts() | {"busy": options.busy}, "suite": options.suite}
     bench = Bench(options.suite, folder, options.quick)
     facts["network"] = {"device": bench.network.device, "weights": bench.network.record.sha256}
     report.print_machine(facts)
@@ -256,6 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--suite", choices=SUITES, default="trixie", help="whose GIMP: trixie has 3.0, forky 3.2")
     add("--megapixels", type=float, nargs="+", metavar="N", help="sizes; default 1 12 24, with --quick 1")
     add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--busy", type=int, default=0, metavar="N", help="beside N other programs that always want a processor")
     add("--quick", action="store_true", help="each run once, no warm-up, no 16 bits, no 100 megapixels")
     return parser
 
@@ -265,7 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that the service is stopped, too
     options.megapixels = options.megapixels or (QUICK_SIZES if options.quick else SIZES)
     try:
-        with tempfile.TemporaryDirectory(prefix="gc-bench-", dir="/tmp") as folder:  # a socket's path must be short
+        # a socket's path must be short
+        with tempfile.TemporaryDirectory(prefix="gc-bench-", dir="/tmp") as folder, machine.busy(options.busy):
             numbers = measure(options, Path(folder))
     except (BenchmarkError, HostError) as error:
         print(f"tests/bench/run: {error}", file=sys.stderr)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +33,18 @@ def facts() -> dict[str, object]:
         "commit": _commit(),
         "load": os.getloadavg(),
     }
+
+
+@contextmanager
+def busy(processors: int) -> Iterator[None]:
+    """So many other programs that always want a processor, as a browser or a filter in GIMP would."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processors)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def _line(file: str, name: str) -> str:

@@ -63,7 +63,7 @@ def print_machine(facts: dict[str, Any]) -> None:
     print(f"{found['cpu']}, {found['cores']} cores, {found['ram_gib']} GiB, GPU: {found['gpu'] or 'none'}")
     print(f"{found['system']}, Python {found['python']}, {versions}, {found['torch_threads']} threads of torch")
     load = found["load"][0]
-    print(f"load average at the start: {load:.2f}")
+    print(f"load average at the start: {load:.2f}; other programs that are kept busy: {found['busy']}")
     if load > QUIET_LOAD:
         print(f"WARNING: something else is running (load above {QUIET_LOAD}): only ratios mean something, if anything")
     print(f"\n{EXPLANATION}", flush=True)

@@ -24,5 +24,6 @@ def annealed_mean(logits: Tensor, temperature: float, centres: Tensor) -> Tensor
 
     logits (B, K, H, W), centres (K, 2) -> ab (B, 2, H, W). temperature 1 is the plain mean, towards 0 the mode.
     """
-    probability = torch.softmax(logits.float() / temperature, dim=1)
-    return torch.einsum("bkhw,kc->bchw", probability, centres.to(probability))
+    # Bins last, as channels-last logits lie in memory: nothing is copied.
+    probability = torch.softmax(logits.permute(0, 2, 3, 1).float() / temperature, dim=-1)
+    return (probability @ centres.to(probability)).permute(0, 3, 1, 2)
