@@ -237,6 +237,14 @@ def check_all_arguments(bench: Workbench) -> Facts:
     assert pixels(vivid, "R'G'B' u8") != rgb
 
 
+def check_each_network_that_comes_along(bench: Workbench) -> Facts:
+    """Chosen by name, each gives colours of its own."""
+    image, photo = bench.photo(width=200, height=133)
+    coloured = {name: raw(bench.colorize(image, photo, model=name)) for name in ("chroma", "chroma-lite")}
+    assert coloured["chroma"] != coloured["chroma-lite"]
+    assert set(coloured) <= set(bench.service()["models"])
+
+
 def check_unknown_model_is_refused(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     bench.refused(COLORIZE, image, [photo], says=["model"], status=EXECUTION_ERROR, model="no-such-model")
