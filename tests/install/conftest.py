@@ -37,7 +37,7 @@ def beside_cache(uv_cache: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def machine(beside_cache: Path, uv_program: Path, uv_cache: Path) -> Iterator[Machine]:
-    """A machine with a real systemd, this checkout in /shared/source and no user yet."""
+    """A machine with a real systemd, this checkout in /shared/source, uv in /shared/bin and no user yet."""
     if os.getuid() != 0:
         pytest.skip("only root can boot a systemd of its own")
     for program in NEEDED:
@@ -46,5 +46,7 @@ def machine(beside_cache: Path, uv_program: Path, uv_cache: Path) -> Iterator[Ma
     shared = beside_cache / "shared"
     shared.mkdir()
     copy_checkout(shared / "source")
-    with booted(shared, uv_program, uv_cache) as machine:
+    (shared / "bin").mkdir()
+    shutil.copy2(uv_program, shared / "bin" / "uv")
+    with booted(shared, uv_cache) as machine:
         yield machine

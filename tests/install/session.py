@@ -114,13 +114,11 @@ class Machine:
 
     Attributes:
         shared: the shared folder as this process sees it.
-        uv: the package installer, and
-        cache: its cache with every locked package, for those users who shall have them.
+        cache: the uv cache with every locked package, for the users who have uv.
         pid: process number of the booted systemd.
     """
 
     shared: Path
-    uv: Path
     cache: Path
     pid: int
 
@@ -157,11 +155,8 @@ class Machine:
     def give_uv(self, user: str, uid: int) -> dict[str, str]:
         """The settings of a user who has uv, with all packages in its cache, which take no room once more.
 
-        It is the uv that filled the cache: another version might keep its cache in another form.
+        /shared/bin has the uv that filled the cache: another version might keep its cache in another form.
         """
-        programs = self.shared / "bin"
-        programs.mkdir(exist_ok=True)
-        shutil.copy2(self.uv, programs / "uv")
         share_cache(self.cache, self.shared / f"cache-{user}", uid)
         settings = {"PATH": f"/shared/bin:{USUAL_PATH}", "UV_CACHE_DIR": f"/shared/cache-{user}"}
         # Nobody may make hard links to another user's files.
@@ -169,14 +164,14 @@ class Machine:
 
 
 @contextmanager
-def booted(shared: Path, uv: Path, cache: Path) -> Iterator[Machine]:
+def booted(shared: Path, cache: Path) -> Iterator[Machine]:
     """Boots a machine; it ends with the block."""
     number = shared / "pid"
     host = subprocess.Popen([BOOT, shared, number])
     try:
         wait_until(lambda: number.exists() and number.read_text().strip() or host.poll(), "systemd does not start")
         assert host.poll() is None, f"{BOOT} ended with status {host.poll()}: no systemd can be booted here"
-        machine = Machine(shared, uv, cache, int(number.read_text()))
+        machine = Machine(shared, cache, int(number.read_text()))
         wait_until(machine.is_up, "systemd does not come up")
         yield machine
     finally:
