@@ -18,12 +18,12 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
-from colorize_client import Client, Picture, connect, end_by_force, launcher, places
-from colorize_client.places import Place
-from colorize_daemon.images import EmbeddingCache
+from colorize_client import Client, Picture, connect, end_by_force, launcher, paths
+from colorize_client.paths import Place
+from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, Mailbox
 from colorize_daemon.server import Server, open_router
-from colorize_daemon.studio import Counters, Studio
+from colorize_daemon.worker import Counters, Studio
 from standin_engine import make_shelf
 
 STANDIN_DAEMON = [sys.executable, str(Path(__file__).parent / "standin_daemon.py")]
@@ -37,10 +37,10 @@ def private_state() -> Iterator[Place]:
     """A state folder of its own, with a path short enough for a socket; whatever runs in it is ended."""
     folder = Path(tempfile.mkdtemp(prefix="gc-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(places.OVERRIDE, str(folder / "state"))
+        patch.setenv(paths.OVERRIDE, str(folder / "state"))
         patch.setenv(launcher.COMMAND_VARIABLE, shlex.join(STANDIN_DAEMON))
         try:
-            yield places.prepare()
+            yield paths.prepare()
         finally:
             end_by_force()
             shutil.rmtree(folder)

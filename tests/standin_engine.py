@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from colorize_client import HintTiles
 from colorize_client.errors import BadWeights
-from colorize_daemon.models import ModelShelf
+from colorize_daemon.model_store import ModelShelf
 
 TINT = 20
 BAND_ROWS = 64

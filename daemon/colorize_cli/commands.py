@@ -24,7 +24,7 @@ def colorize(
     """Colour the pictures; returns how many failed, with `problems` found before. Raises KeyboardInterrupt."""
     from colorize_cli.pipeline import Settings, colorize_all  # libvips loads here: `status` need not wait for it
     from colorize_cli.report import Report
-    from colorize_cli.service import Service
+    from colorize_cli.retry import Service
 
     report = Report(len(jobs) + len(problems), as_json)
     try:

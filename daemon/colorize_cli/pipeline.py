@@ -11,14 +11,14 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from colorize_client import ColorizeError, HintTiles, Options, Picture
 from colorize_client.errors import BadOptions, BadWeights, NoWeights, ProtocolError, ServiceError, UnknownModel
-from colorize_daemon.planes import merge
+from colorize_engine.colour.rows import merge
 
 from colorize_cli.hintfile import read_hints
 from colorize_cli.photograph import Photograph, Result
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
 from colorize_cli.reading import read_photograph
-from colorize_cli.service import Service
+from colorize_cli.retry import Service
 from colorize_cli.writing import check_fits, check_target, write_result
 
 # What no other picture would escape either.

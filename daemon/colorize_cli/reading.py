@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
-from colorize_client.protocol import MAX_PIXELS, MAX_SIDE
-from colorize_daemon.planes import luminance
+from colorize_client.codec import MAX_PIXELS, MAX_SIDE
+from colorize_engine.colour.rows import luminance
 
 from colorize_cli import metadata, profiles
 from colorize_cli.photograph import ORIENTATIONS, Photograph, upright

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import zmq
-from colorize_client import protocol
+from colorize_client import codec
+from colorize_client.codec import Buffer, Request, Result
 from colorize_client.errors import (
     BadMessage,
     Busy,
@@ -27,11 +28,10 @@ from colorize_client.errors import (
     SlowReader,
     VersionMismatch,
 )
-from colorize_client.protocol import Buffer, Request, Result
 
 from colorize_daemon.jobs import Job, Letter, Mailbox
-from colorize_daemon.process import memory
-from colorize_daemon.studio import Studio, failure
+from colorize_daemon.systemd import memory
+from colorize_daemon.worker import Studio, failure
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def open_router(context: zmq.Context) -> zmq.Socket:
     router.linger = LINGER_MS
     router.sndhwm = PIPE_MESSAGES
     router.rcvhwm = PIPE_MESSAGES
-    router.maxmsgsize = protocol.MAX_FRAME_BYTES
+    router.maxmsgsize = codec.MAX_FRAME_BYTES
     return router
 
 
@@ -110,11 +110,11 @@ class Server:
         self._stop_asked = False
         self._deadline: float | None = None
         self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
-            protocol.Hello: self._hello,
-            protocol.Status: self._status,
-            protocol.Models: self._models,
-            protocol.Cancel: self._cancel,
-            protocol.Stop: self._stop,
+            codec.Hello: self._hello,
+            codec.Status: self._status,
+            codec.Models: self._models,
+            codec.Cancel: self._cancel,
+            codec.Stop: self._stop,
         }
 
     def request_stop(self) -> None:
@@ -163,8 +163,8 @@ class Server:
 
     def _take(self, client: bytes, frames: list[memoryview]) -> None:
         self._counters.bytes_in += sum(frame.nbytes for frame in frames)
-        with self._answering(client, protocol.message_id(frames)):
-            self._answer(client, protocol.decode_request(frames), sum(frame.nbytes for frame in frames))
+        with self._answering(client, codec.message_id(frames)):
+            self._answer(client, codec.decode_request(frames), sum(frame.nbytes for frame in frames))
 
     @contextmanager
     def _answering(self, client: bytes, name: str) -> Iterator[None]:
@@ -179,7 +179,7 @@ class Server:
             self._reply(client, failure(name, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
-        if isinstance(request, protocol.Colorize):
+        if isinstance(request, codec.Colorize):
             self._enqueue(Job(client, request, nbytes))
         else:
             body = self._answers[type(request)](client, request)
@@ -200,18 +200,18 @@ class Server:
         self._jobs[name] = job
         self._studio.start()
 
-    def _hello(self, client: bytes, hello: protocol.Hello) -> Mapping[str, Any]:
-        common = set(hello.versions) & set(protocol.VERSIONS)
+    def _hello(self, client: bytes, hello: codec.Hello) -> Mapping[str, Any]:
+        common = set(hello.versions) & set(codec.VERSIONS)
         if not common:
-            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(protocol.VERSIONS)}")
+            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(codec.VERSIONS)}")
         log.debug("hello from %s", hello.client)
         self._studio.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
-    def _models(self, client: bytes, request: protocol.Models) -> Mapping[str, Any]:
+    def _models(self, client: bytes, request: codec.Models) -> Mapping[str, Any]:
         return {"models": self._studio.shelf.cards()}
 
-    def _status(self, client: bytes, request: protocol.Status) -> Mapping[str, Any]:
+    def _status(self, client: bytes, request: codec.Status) -> Mapping[str, Any]:
         studio = self._studio
         return {
             **self._about,
@@ -230,13 +230,13 @@ class Server:
             },
         }
 
-    def _cancel(self, client: bytes, cancel: protocol.Cancel) -> Mapping[str, Any]:
+    def _cancel(self, client: bytes, cancel: codec.Cancel) -> Mapping[str, Any]:
         job = self._jobs.get((client, cancel.target))
         if job is not None:
             self._end(job, Cancelled())
         return {"found": job is not None}
 
-    def _stop(self, client: bytes, request: protocol.Stop) -> Mapping[str, Any]:
+    def _stop(self, client: bytes, request: codec.Stop) -> Mapping[str, Any]:
         self._stop_asked = True
         return {"pid": os.getpid()}
 
@@ -245,14 +245,14 @@ class Server:
         job.stop(reason)
         if self._studio.queue.remove(job):
             name = job.request.id
-            reply = protocol.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
-            self._deliver(Letter(job.client, protocol.encode(reply), job, final=True))
+            reply = codec.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
+            self._deliver(Letter(job.client, codec.encode(reply), job, final=True))
 
     # replies
 
-    def _reply(self, client: bytes, reply: protocol.Reply) -> None:
-        self._counters.errors += isinstance(reply, protocol.Failure)
-        self._deliver(Letter(client, protocol.encode(reply)))
+    def _reply(self, client: bytes, reply: codec.Reply) -> None:
+        self._counters.errors += isinstance(reply, codec.Failure)
+        self._deliver(Letter(client, codec.encode(reply)))
 
     def _collect(self) -> None:
         for letter in self._mailbox.take():
@@ -276,7 +276,7 @@ class Server:
         self._beat = now
         for job in self._jobs.values():
             if not self._unread(job.client):
-                self._reply(job.client, protocol.Progress(job.request.id, job.stage, job.fraction))
+                self._reply(job.client, codec.Progress(job.request.id, job.stage, job.fraction))
 
     def _unread(self, client: bytes) -> bool:
         return client in self._outboxes and bool(self._outboxes[client].letters)

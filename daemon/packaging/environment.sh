@@ -164,7 +164,7 @@ build_environment() { # BUILD DIGEST
   make_plug_in "$env"
   "$env/bin/python" -I "$packaging/verify_environment.py" --record "$env/packages.txt"
   # Shows that the libraries load on this machine, and leaves them compiled for the first real start.
-  "$env/bin/python" -I -c 'import colorize_cli.main, colorize_daemon.engine, colorize_daemon.service' ||
+  "$env/bin/python" -I -c 'import colorize_cli.main, colorize_engine.colorizer, colorize_daemon.main' ||
     die "the installed program does not start on this machine (see above)"
   printf '%s\n' "$1" > "$env/complete"
   ln -sfn -- "${env##*/}" "$prefix/current.new"

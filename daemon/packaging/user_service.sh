@@ -8,7 +8,7 @@ socket_unit=$unit_dir/gimp-colorize.socket
 drop_in=$unit.d/no-namespaces.conf
 longest_socket_path=107
 
-# As colorize_client/places.py has it: in the home that the system knows, whatever HOME says; else in /tmp.
+# As colorize_client/paths.py has it: in the home that the system knows, whatever HOME says; else in /tmp.
 usual_state_dir() { printf '%s/.local/state/gimp-colorize\n' "$(getent passwd "$(id -u)" | cut -d : -f 6)"; }
 state_dirs() { printf '%s\n' "$state_dir" "/tmp/gimp-colorize-$(id -u)"; }
 

@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from colorize_client import places
+from colorize_client import paths
 from colorize_client.errors import LaunchFailed, ServiceNotInstalled
-from colorize_client.places import Place
+from colorize_client.paths import Place
 
 COMMAND_VARIABLE = "GIMP_COLORIZE_DAEMON"
 COMMAND_FILE = "daemon.json"  # written by install.sh beside the folder of this package
@@ -46,7 +46,7 @@ def command() -> list[str]:
     if file.exists():
         return _command_of(file)
     if importlib.util.find_spec("colorize_daemon") is not None:
-        return [sys.executable, "-m", "colorize_daemon.service"]
+        return [sys.executable, "-m", "colorize_daemon.main"]
     raise ServiceNotInstalled(f"neither {COMMAND_VARIABLE} nor {file} names the service's command")
 
 
@@ -66,10 +66,10 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
     Raises:
         ServiceNotInstalled, LaunchFailed (the detail quotes the log), UnsafePlace, NoPlace.
     """
-    place, deadline = places.prepare(), time.monotonic() + seconds
+    place, deadline = paths.prepare(), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with places.locked(place.launch_lock) as ours:
-            endpoint = places.find_service()
+        with paths.locked(place.launch_lock) as ours:
+            endpoint = paths.find_service()
             if endpoint is not None:
                 return endpoint
             if ours:
@@ -81,7 +81,7 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
 def _start(place: Place, deadline: float) -> str:
     process = _spawn(place)
     while time.monotonic() < deadline:
-        endpoint = places.find_service()
+        endpoint = paths.find_service()
         if endpoint is not None:
             return endpoint
         status = process.poll()
@@ -134,7 +134,7 @@ def end_by_force() -> bool:
     another namespace) is left alone.
     """
     ended = False
-    for place in places.candidates():
+    for place in paths.candidates():
         pid = _holder(place)
         for number in (signal.SIGTERM, signal.SIGKILL) if pid else ():
             with contextlib.suppress(ProcessLookupError):  # it ended in this moment
@@ -167,7 +167,7 @@ def _is_same(entry: Path, file: Path) -> bool:
 
 def _released(place: Place, deadline: float) -> bool:
     while True:
-        with places.locked(place.service_lock) as free:
+        with paths.locked(place.service_lock) as free:
             if free:
                 return True
         if time.monotonic() >= deadline:

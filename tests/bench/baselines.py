@@ -13,10 +13,11 @@ from statistics import median
 import numpy as np
 import torch
 import zmq
-from colorize_daemon import lift, weights
-from colorize_daemon.engine import Colorizer
-from colorize_daemon.frame import Frame
-from colorize_daemon.networks.served import CHROMA_STRIDE
+from colorize_engine import guided_lift as lift
+from colorize_engine import weights
+from colorize_engine.colorizer import Colorizer
+from colorize_engine.network_input import Frame
+from colorize_engine.networks.served import CHROMA_STRIDE
 
 REPEATS = 5
 PATIENCE_MS = 60_000

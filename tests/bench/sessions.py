@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyvips
 import scans
-from colorize_client import Client, HintTiles, Picture, connect, launcher, places
+from colorize_client import Client, HintTiles, Picture, connect, launcher, paths
 from timed_daemon import memory
 from workshop import Workshop
 
@@ -42,7 +42,7 @@ class TimedService:
 
     def __init__(self, state: Path, number: int) -> None:
         self._events = state.parent / f"events-{number}.jsonl"
-        os.environ[places.OVERRIDE] = str(state)
+        os.environ[paths.OVERRIDE] = str(state)
         words = [sys.executable, str(HERE / "timed_daemon.py"), str(self._events)]
         os.environ[launcher.COMMAND_VARIABLE] = shlex.join(words)
         self.idle, self.peak_was_reset = 0, False
@@ -54,8 +54,8 @@ class TimedService:
         except BaseException:
             launcher.end_by_force()
             raise
-        place = places.candidates()[0]
-        process = Path("/proc") / str(places.read_connection(place).pid)
+        place = paths.candidates()[0]
+        process = Path("/proc") / str(paths.read_connection(place).pid)
         self.idle = memory(process)["rss"]
         self.peak_was_reset = _reset_peak(process)
         return self

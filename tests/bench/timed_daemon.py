@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from colorize_client import protocol
-from colorize_daemon import jobs, models, service, studio
+from colorize_client import codec
+from colorize_daemon import jobs
+from colorize_daemon import main as service
+from colorize_daemon import model_store as models
+from colorize_daemon import worker as studio
 from timeline import Recorder
 
 HERE = Path("/proc/self")
@@ -44,7 +47,7 @@ def instrument(recorder: Recorder, events: Path) -> None:
 
 
 def _instrument_engine(recorder: Recorder) -> None:
-    from colorize_daemon import engine
+    from colorize_engine import colorizer as engine
 
     colorizer = engine.Colorizer
     colorizer.set_image = recorder.timed("encode", colorizer.set_image)
@@ -69,15 +72,15 @@ def _timed_bands(recorder: Recorder, render: Callable) -> Callable:
 
 def _time_messages(recorder: Recorder) -> None:
     """A span "message TYPE" for each request, from its arrival until it is decoded."""
-    decode = protocol.decode_request
+    decode = codec.decode_request
 
-    def decoded(frames: list[memoryview]) -> protocol.Request:
+    def decoded(frames: list[memoryview]) -> codec.Request:
         came = time.monotonic()
         request = decode(frames)
         recorder.add(f"message {request.type}", came, time.monotonic())
         return request
 
-    protocol.decode_request = decoded
+    codec.decode_request = decoded
 
 
 def _write_events(recorder: Recorder, events: Path) -> None:

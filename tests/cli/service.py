@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from colorize_client import HintTiles
 from colorize_client.errors import BadPicture
-from colorize_daemon import service
-from colorize_daemon.cielab import AB16_SCALE
-from colorize_daemon.models import ModelShelf
-from colorize_daemon.planes import linear_table
+from colorize_daemon import main as service
+from colorize_daemon.model_store import ModelShelf
+from colorize_engine.colour.constants import AB16_SCALE
+from colorize_engine.colour.rows import linear_table
 
 BAND_ROWS = 32
 WARMTH = 8.0  # a and b at middle lightness

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from colorize_client import HintTiles, Options, Picture, errors, protocol
-from colorize_client.protocol import Array
+from colorize_client import HintTiles, Options, Picture, codec, errors
+from colorize_client.codec import Array
 
 SPECIFICATION = (Path(__file__).parents[2] / "daemon" / "PROTOCOL.md").read_text(encoding="utf-8")
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", SPECIFICATION, re.DOTALL)]
@@ -47,16 +47,16 @@ def colorize(**changes: object) -> list[bytes]:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example['type']}-{example['id']}")
 def test_every_example_of_the_specification_is_a_message(example):
-    is_request = example["type"] in protocol._REQUESTS
-    decode = protocol.decode_request if is_request else protocol.decode_reply
+    is_request = example["type"] in codec._REQUESTS
+    decode = codec.decode_request if is_request else codec.decode_reply
     message = decode(frames_of(example))
     assert message.type == example["type"]
-    again = msgpack.unpackb(protocol.encode(message)[0])
+    again = msgpack.unpackb(codec.encode(message)[0])
     assert {name: again[name] for name in example} == example
 
 
 def test_the_specification_has_an_example_of_every_type():
-    assert {example["type"] for example in EXAMPLES} == {*protocol._REQUESTS, *protocol._REPLIES}
+    assert {example["type"] for example in EXAMPLES} == {*codec._REQUESTS, *codec._REPLIES}
 
 
 def test_the_specification_lists_every_code_with_its_sentence():
@@ -66,7 +66,7 @@ def test_the_specification_lists_every_code_with_its_sentence():
 
 def test_the_specification_states_the_limits():
     for name in ("MAX_HEADER_BYTES", "MAX_FRAMES", "MAX_ID_CHARS", "MAX_ITEMS", "MAX_SIDE", "MAX_PIXELS", "MAX_TILES"):
-        assert f"| `{name}` | {getattr(protocol, name)} |" in SPECIFICATION
+        assert f"| `{name}` | {getattr(codec, name)} |" in SPECIFICATION
 
 
 def test_every_code_has_one_sentence_that_says_what_to_do():
@@ -95,7 +95,7 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
         ([b"\xdd\xff\xff\xff\xff"], errors.BadMessage, "msgpack"),
         ([b"\x91" * 60000], errors.BadMessage, "msgpack"),
         ([b"\x81\xa1v" + b"\xd4\x05x"], errors.BadMessage, "msgpack"),
-        ([bytes(protocol.MAX_HEADER_BYTES + 1)], errors.BadMessage, "65537 bytes"),
+        ([bytes(codec.MAX_HEADER_BYTES + 1)], errors.BadMessage, "65537 bytes"),
         ([msgpack.packb({"v": 1, "id": "a", "type": "status"})] * 10, errors.BadMessage, "10 frames"),
         ([msgpack.packb({"v": 1, "id": "x" * 65, "type": "status"})], errors.BadMessage, "header.id"),
         ([msgpack.packb({"v": 1, "id": 5, "type": "status"})], errors.BadMessage, "header.id"),
@@ -128,7 +128,7 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
 )
 def test_what_is_wrong_is_refused_by_name(frames, kind, words):
     with pytest.raises(kind) as caught:
-        protocol.decode_request(frames)
+        codec.decode_request(frames)
     assert words in caught.value.detail
 
 
@@ -154,7 +154,7 @@ def test_what_is_wrong_is_refused_by_name(frames, kind, words):
 def test_an_array_that_is_not_as_described_is_refused(spec, raw):
     image = {"key": KEY, "width": 4, "height": 2, "array": spec}
     with pytest.raises(errors.BadPicture):
-        protocol.decode_request([*colorize(image=image), raw])
+        codec.decode_request([*colorize(image=image), raw])
 
 
 @pytest.mark.parametrize(
@@ -169,20 +169,20 @@ def test_an_array_that_is_not_as_described_is_refused(spec, raw):
     ],
 )
 def test_hints_that_do_not_fit_are_refused(tiles, nbytes):
-    packed = protocol.pack_tiles(tiles)
+    packed = codec.pack_tiles(tiles)
     hints = {
         "tiles": {"shape": [len(tiles), 4], "dtype": "u16", "frame": 1},
         "array": {"shape": [nbytes], "dtype": "u8", "frame": 2},
     }
     with pytest.raises(errors.BadHints):
-        protocol.decode_request([*colorize(hints=hints), packed.data, bytes(nbytes)])
+        codec.decode_request([*colorize(hints=hints), packed.data, bytes(nbytes)])
 
 
 def test_too_many_tiles_are_refused_before_they_are_read():
-    count = protocol.MAX_TILES + 1
+    count = codec.MAX_TILES + 1
     hints = {"tiles": {"shape": [count, 4], "dtype": "u16", "frame": 1}}
     with pytest.raises(errors.BadHints, match="hint"):
-        protocol.decode_request([*colorize(hints=hints), bytes(8 * count)])
+        codec.decode_request([*colorize(hints=hints), bytes(8 * count)])
 
 
 def test_random_damage_is_always_a_protocol_or_request_error():
@@ -190,7 +190,7 @@ def test_random_damage_is_always_a_protocol_or_request_error():
     dice = random.Random(7)
     picture = Picture(4, 2, "u8", bytes(8))
     hints = HintTiles([(0, 0, 2, 2)], [bytes(16)]).to_wire(4, 2)
-    good = protocol.encode(protocol.Colorize("a", protocol.Image(picture.key, 4, 2, picture.array), hints))
+    good = codec.encode(codec.Colorize("a", codec.Image(picture.key, 4, 2, picture.array), hints))
     refused = 0
     for _ in range(5000):
         header = bytearray(good[0])
@@ -198,7 +198,7 @@ def test_random_damage_is_always_a_protocol_or_request_error():
             header[dice.randrange(len(header))] = dice.randrange(256)
         frames = [bytes(header[: dice.randint(1, len(header))]), *good[1 : dice.randint(1, 4)]]
         try:
-            protocol.decode_request(frames)
+            codec.decode_request(frames)
         except errors.ColorizeError:
             refused += 1
     assert refused > 4000
@@ -215,10 +215,10 @@ def test_the_pure_python_msgpack_refuses_the_same(monkeypatch):
         except msgpack.OutOfData as error:
             raise ValueError("incomplete input") from error
 
-    monkeypatch.setattr(protocol.msgpack, "unpackb", unpack)
+    monkeypatch.setattr(codec.msgpack, "unpackb", unpack)
     for data in (b"", b"\xdf\xff\xff\xff\xff", b"\x91" * 60000, b"\x81\xa1v\xd4\x05x", b"\x81\x01\x02"):
         with pytest.raises(errors.BadMessage):
-            protocol.unpack_header(data)
+            codec.unpack_header(data)
 
 
 def test_a_picture_has_the_key_of_the_specification():

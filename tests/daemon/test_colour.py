@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from colorize_daemon import colour
+from colorize_engine.colour import gamut as colour
 from skimage import color, data
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket"]

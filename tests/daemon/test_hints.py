@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from colorize_daemon.hints import rasterize
+from colorize_engine.hints import rasterize
 from skimage import color, data
 
 

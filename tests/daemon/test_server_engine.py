@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Client, HintTiles, connect, launcher, places
+from colorize_client import Client, HintTiles, connect, launcher, paths
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
@@ -19,7 +19,7 @@ RED = (200, 40, 40)
 @pytest.fixture(scope="module")
 def engine_service() -> Iterator[Client]:
     with private_state(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.service --device cpu")
+        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.main --device cpu")
         with connect(client="tests") as client:
             yield client
 
@@ -37,19 +37,19 @@ def test_the_installed_model_is_listed_before_the_engine_is_there(engine_service
 
 def test_listing_models_does_not_import_torch():
     listing = (
-        "import sys; from colorize_daemon import weights; assert weights.available(); sys.exit('torch' in sys.modules)"
+        "import sys; from colorize_engine import weights; assert weights.available(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", listing]).returncode == 0
 
 
 def test_the_services_threads_do_not_spin_for_long():
     """GNU's OpenMP, which PyTorch's packages for Linux carry, prints its settings when it is loaded."""
-    words = [sys.executable, "-m", "colorize_daemon.service", "--device", "cpu"]
+    words = [sys.executable, "-m", "colorize_daemon.main", "--device", "cpu"]
     with private_state():
         environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
         environment.pop("GOMP_SPINCOUNT", None)
         daemon = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-        wait_for(places.find_service)
+        wait_for(paths.find_service)
         with connect(client="tests", launch=False) as client:
             client.colorize(picture_of(noise(40, 60)), on_band=Canvas(40, 60).on_band)
             client.stop()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from colorize_client import Client, ColorizeError, places
+from colorize_client import Client, ColorizeError, paths
 from host import Host, hosts_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -66,8 +66,8 @@ class Service:
 
     def _launch(self, request: Path) -> None:
         command = os.environ.get("GIMP_COLORIZE_TEST_DAEMON")
-        words = command.split() if command else [sys.executable, "-m", "colorize_daemon.service"]
-        environment = os.environ | {places.OVERRIDE: str(self.state)}
+        words = command.split() if command else [sys.executable, "-m", "colorize_daemon.main"]
+        environment = os.environ | {paths.OVERRIDE: str(self.state)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
         request.unlink()
@@ -148,7 +148,7 @@ class Workshop:
 
     def run(self, words: Sequence[str], log: str, environment: Mapping[str, str] | None = None) -> int:
         """Runs a program inside with the profile; what it prints goes to the log, its exit status comes back."""
-        given = {"GIMP3_DIRECTORY": str(self.profile), places.OVERRIDE: str(self.service.state), "HOME": "/tmp"}
+        given = {"GIMP3_DIRECTORY": str(self.profile), paths.OVERRIDE: str(self.service.state), "HOME": "/tmp"}
         given |= {"PYTHONDONTWRITEBYTECODE": "1", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none"}
         command = self.host.command(words, shared=[self.folder], environment={**given, **(environment or {})})
         with (self.folder / log).open("wb") as output:

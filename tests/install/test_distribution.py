@@ -20,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def package_files() -> set[str]:
     """Every file of the packages, by its path in the wheel."""
     paths = (Path(name).parts for name in checkout_files("gimp_plugin/colorize_client", "daemon", "training"))
-    packages = ("colorize_client", "colorize_daemon", "colorize_cli", "colorize_training")
+    packages = ("colorize_client", "colorize_daemon", "colorize_engine", "colorize_cli", "colorize_training")
     return {"/".join(parts[1:]) for parts in paths if parts[1] in packages}
 
 
@@ -28,7 +28,7 @@ def test_the_wheel_holds_every_file_of_the_packages(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     assert package_files() <= held
-    assert any(name.startswith("colorize_daemon/weights/") and name.endswith(".safetensors") for name in held)
+    assert any(name.startswith("colorize_engine/weights/") and name.endswith(".safetensors") for name in held)
 
 
 def test_the_wheel_names_its_commands_and_licence(built: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from colorize_daemon import weights
-from colorize_daemon.networks.zhang import ZhangClassificationVgg
+from colorize_engine import weights
+from colorize_engine.networks.zhang import ZhangClassificationVgg
 from colorize_training.data import PackedPhotographs
-from colorize_training.loop import Run
 from colorize_training.recipes import Recipe, recipe_class
+from colorize_training.running.loop import Run
 from colorize_training.settings import LoopSettings
 from safetensors.torch import save_file
 from torch import Tensor, nn

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from colorize_daemon.networks.densenet import DenseNetConfig, DenseNetRegression
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_engine.networks.densenet import DenseNetConfig, DenseNetRegression
+from colorize_engine.networks.imagenet import DEVIATION, MEAN
+from colorize_engine.networks.spaces import CIELAB
 from colorize_training.recipes.densenet import (
     NONE,
     DenseNetRecipe,

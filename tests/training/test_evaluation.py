@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_daemon import weights
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_engine import weights
+from colorize_engine.networks.spaces import CIELAB
 from colorize_training.evaluation import metrics
 from colorize_training.evaluation.behaviour import behave, obedience
 from colorize_training.evaluation.features import Lpips, Recogniser

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from colorize_daemon import weights
-from colorize_training.lifting import FACTORS
+from colorize_engine import weights
+from colorize_training.commands.lift import FACTORS
 from colorize_training.main import main
 
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from colorize_daemon import networks, weights
-from colorize_training import checkpoint
+from colorize_engine import networks, weights
+from colorize_training.commands.export import export
 from colorize_training.data import PackedPhotographs
-from colorize_training.export import export
-from colorize_training.logs import Table, read_rows
-from colorize_training.loop import Run
 from colorize_training.main import main
 from colorize_training.names import NAMES
 from colorize_training.recipes import recipe_class
 from colorize_training.recipes.chroma import ChromaRecipe, ChromaSettings
+from colorize_training.running import checkpoint
+from colorize_training.running.logs import Table, read_rows
+from colorize_training.running.loop import Run
+from colorize_training.running.validation import Validation
 from colorize_training.settings import LoopSettings
-from colorize_training.validation import Validation
 
 SMALL = LoopSettings(samples=16, size=64, warm_up=1, validate_every=8, validate_on=2, ema=0.9)
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from colorize_daemon import networks
-from colorize_daemon.engine import fuse_batch_norms
-from colorize_daemon.networks.chroma import Chroma
-from colorize_daemon.networks.encoders import MEAN_LIGHTNESS, MobileNetV2, ResNet50V2
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
-from colorize_daemon.networks.served import AutomaticNetwork, ServedNetwork
+from colorize_engine import networks
+from colorize_engine.colorizer import fuse_batch_norms
+from colorize_engine.networks.chroma import Chroma
+from colorize_engine.networks.encoders import MEAN_LIGHTNESS, MobileNetV2, ResNet50V2
+from colorize_engine.networks.imagenet import DEVIATION, MEAN
+from colorize_engine.networks.served import AutomaticNetwork, ServedNetwork
 from colorize_training.variants import CoarseChroma, EarlyChroma
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2

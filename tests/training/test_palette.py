@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_daemon import networks, weights
-from colorize_daemon.networks.palette import HintedRTNet, RTNet, hinted_chroma
-from colorize_daemon.networks.spaces import YUV
-from colorize_training.coverage import circle_hints
+from colorize_engine import networks, weights
+from colorize_engine.networks.palette import HintedRTNet, RTNet, hinted_chroma
+from colorize_engine.networks.spaces import YUV
+from colorize_training.commands.coverage import circle_hints
 from colorize_training.main import main
 from colorize_training.recipes.palette import HNetRecipe, HNetSettings, draw_circles, errors
 from torch import nn
@@ -137,7 +137,7 @@ def test_coverage_measures_and_draws(picture_folder: Path, tmp_path: Path) -> No
 
 
 def test_a_network_that_gives_the_truth_has_full_strength() -> None:
-    from colorize_training.coverage import _along, _strengths
+    from colorize_training.commands.coverage import _along, _strengths
 
     truth = torch.randn(1, 2, 40, 40, generator=torch.Generator().manual_seed(0)) * 40
     assert _strengths([_along(truth, truth)]) == pytest.approx(np.ones(6))

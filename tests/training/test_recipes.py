@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from colorize_client import Client, Options, connect, launcher
-from colorize_daemon import weights
-from colorize_daemon.colour import srgb_to_lab
-from colorize_training import checkpoint
+from colorize_engine import weights
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_training.commands.export import export
 from colorize_training.data import PackedPhotographs, planes, squash
-from colorize_training.export import export
 from colorize_training.names import NAMES
 from colorize_training.recipes import recipe_class
+from colorize_training.running import checkpoint
 from learning import FITS, Learned, learn, write_vgg
 from service_fixtures import Canvas, picture_of, private_state
 
@@ -66,7 +66,7 @@ def exported(learned: Learned, name: str, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Client]:
     """The real service, with all that was exported."""
-    command = f"{sys.executable} -m colorize_daemon.service --device cpu --weights {folder / 'weights'}"
+    command = f"{sys.executable} -m colorize_daemon.main --device cpu --weights {folder / 'weights'}"
     with private_state(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(launcher.COMMAND_VARIABLE, command)
         with connect(client="tests") as client:

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from colorize_daemon.networks.imagenet import DEVIATION, MEAN
-from colorize_daemon.networks.resnet_unet import ResNetUNet, ResNetUNetConfig, up
+from colorize_engine.networks.imagenet import DEVIATION, MEAN
+from colorize_engine.networks.resnet_unet import ResNetUNet, ResNetUNetConfig, up
 from colorize_training.recipes import Turn
 from colorize_training.recipes.resnet_gan import (
     Batch,

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_daemon import networks, weights
-from colorize_training import survey
+from colorize_engine import networks, weights
+from colorize_training.commands import survey
+from colorize_training.commands.survey import SurveySettings, survey_page
 from colorize_training.data import PackedPhotographs
 from colorize_training.pictures import shown_gray
-from colorize_training.survey import SurveySettings, survey_page
 from PIL import Image
 
 SETTINGS = SurveySettings(pictures=3, practice=2, checks=1)

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from colorize_daemon import networks, weights
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.vgg import VggStages
-from colorize_daemon.networks.vgg_regression import VggRegression, VggRegressionConfig
-from colorize_training import ablate, checkpoint
+from colorize_engine import networks, weights
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.networks.vgg import VggStages
+from colorize_engine.networks.vgg_regression import VggRegression, VggRegressionConfig
+from colorize_training.commands import ablate
+from colorize_training.commands.export import export
 from colorize_training.data import pack, planes, split, squash
-from colorize_training.export import export
-from colorize_training.loop import Run, Stopped
 from colorize_training.main import main
 from colorize_training.recipes.unit_chroma import Batch
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
+from colorize_training.running import checkpoint
+from colorize_training.running.loop import Run, Stopped
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn

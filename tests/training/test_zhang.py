@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_daemon import networks, weights
-from colorize_daemon.networks.bins import bin_centres
-from colorize_daemon.networks.zhang import ZhangClassification, ZhangClassificationVgg, ZhangRegression
-from colorize_training import checkpoint, classify
+from colorize_engine import networks, weights
+from colorize_engine.networks.bins import bin_centres
+from colorize_engine.networks.zhang import ZhangClassification, ZhangClassificationVgg, ZhangRegression
+from colorize_training.commands import classify
 from colorize_training.main import main
 from colorize_training.recipes import zhang
 from colorize_training.recipes.zhang import (
@@ -18,6 +18,7 @@ from colorize_training.recipes.zhang import (
     ZhangRegressionRecipe,
     ZhangRegressionSettings,
 )
+from colorize_training.running import checkpoint
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn

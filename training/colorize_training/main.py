@@ -10,13 +10,13 @@ from colorize_training.settings import LoopSettings, add_options, chosen
 
 # Commands that are not recipes: their module, and what the overview says of them.
 COMMANDS = {
-    "export": ("export", "turn a checkpoint into weights that the service loads"),
-    "evaluate": ("evaluation.command", "measure weights on photographs they never saw"),
-    "ablate": ("ablate", "train and measure the six experiments of vgg-regression"),
-    "classify": ("classify", "ask a classifier of CIFAR-10 what colour is worth to it"),
-    "lift": ("lifting", "compare ways to bring chroma to full size"),
-    "coverage": ("coverage", "loss against hint coverage, and chroma by hue"),
-    "survey": ("survey", "write a page that asks people which picture is the true one"),
+    "export": ("commands.export", "turn a checkpoint into weights that the service loads"),
+    "evaluate": ("commands.evaluate", "measure weights on photographs they never saw"),
+    "ablate": ("commands.ablate", "train and measure the six experiments of vgg-regression"),
+    "classify": ("commands.classify", "ask a classifier of CIFAR-10 what colour is worth to it"),
+    "lift": ("commands.lift", "compare ways to bring chroma to full size"),
+    "coverage": ("commands.coverage", "loss against hint coverage, and chroma by hue"),
+    "survey": ("commands.survey", "write a page that asks people which picture is the true one"),
 }
 
 
@@ -96,8 +96,8 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from colorize_training.loop import Run, Stopped
-    from colorize_training.validation import Validation
+    from colorize_training.running.loop import Run, Stopped
+    from colorize_training.running.validation import Validation
 
     settings = chosen(LoopSettings, arguments)
     recipe = arguments.recipe(chosen(arguments.recipe.Settings, arguments))

@@ -6,8 +6,8 @@ import io
 import numpy as np
 import torch
 from colorize_client import HintTiles
-from colorize_daemon.colour import lab_to_srgb, srgb_to_lab
-from colorize_daemon.engine import Colorizer, Embedding
+from colorize_engine.colorizer import Colorizer, Embedding
+from colorize_engine.colour.gamut import lab_to_srgb, srgb_to_lab
 from PIL import Image
 
 from colorize_training.data import planes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from colorize_daemon.networks.imagenet import normalise
+from colorize_engine.networks.imagenet import normalise
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn

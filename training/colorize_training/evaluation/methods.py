@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from colorize_daemon import colour, weights
-from colorize_daemon.engine import Colorizer, Embedding
-from colorize_daemon.frame import Frame
-from colorize_daemon.networks.served import CHROMA_STRIDE
-from colorize_daemon.networks.spaces import CIELAB, ChromaSpace
+from colorize_engine import weights
+from colorize_engine.colorizer import Colorizer, Embedding
+from colorize_engine.colour import gamut as colour
+from colorize_engine.network_input import Frame
+from colorize_engine.networks.served import CHROMA_STRIDE
+from colorize_engine.networks.spaces import CIELAB, ChromaSpace
 
 from colorize_training.evaluation.levin import spread_hints
 from colorize_training.evaluation.metrics import to_lab

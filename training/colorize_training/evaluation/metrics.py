@@ -1,13 +1,13 @@
 """Measures of one coloured picture against the true one; both are 8-bit sRGB (H, W, 3) with the same lightness."""
 
 import numpy as np
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.spaces import ChromaSpace
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.networks.spaces import ChromaSpace
 from scipy import ndimage
 from torch.nn import functional as F
 
 from colorize_training.data import planes
-from colorize_training.validation import colourfulness
+from colorize_training.running.validation import colourfulness
 
 SSIM_SIGMA, SSIM_C1, SSIM_C2 = 1.5, (0.01 * 255) ** 2, (0.03 * 255) ** 2  # Wang et al. 2004
 AUC_LARGEST = 150  # Zhang et al. 2016, section 3.1: thresholds 0..150 of the ab distance

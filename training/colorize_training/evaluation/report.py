@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from colorize_training.evaluation.methods import Served
 from colorize_training.evaluation.task import Task
-from colorize_training.logs import plt
 from colorize_training.pictures import data_uri, gray_of, jpeg_uri, shown_gray
+from colorize_training.running.logs import plt
 
 SHOWN_HINTS = (1, 5, 20)
 EXTREMES = 10  # best and worst pictures

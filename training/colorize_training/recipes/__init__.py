@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from colorize_daemon.networks.spaces import ChromaSpace
+from colorize_engine.networks.spaces import ChromaSpace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_daemon import weights
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.bins import bin_centres
-from colorize_daemon.networks.chroma import Chroma, ChromaConfig
-from colorize_daemon.networks.encoders import ENCODERS
-from colorize_daemon.networks.served import CHROMA_STRIDE
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_engine import weights
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.networks.bins import bin_centres
+from colorize_engine.networks.chroma import Chroma, ChromaConfig
+from colorize_engine.networks.encoders import ENCODERS
+from colorize_engine.networks.served import CHROMA_STRIDE
+from colorize_engine.networks.spaces import CIELAB
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_daemon.networks.densenet import DenseNetConfig, DenseNetRegression
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_engine.networks.densenet import DenseNetConfig, DenseNetRegression
+from colorize_engine.networks.spaces import CIELAB
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_daemon import weights
-from colorize_daemon.networks.palette import HintedRTNet, RTNet
-from colorize_daemon.networks.spaces import YUV
+from colorize_engine import weights
+from colorize_engine.networks.palette import HintedRTNet, RTNet
+from colorize_engine.networks.spaces import YUV
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer

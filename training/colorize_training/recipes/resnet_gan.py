@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.resnet_unet import AB_SCALE, ResNetUNet, ResNetUNetConfig
-from colorize_daemon.networks.spaces import CIELAB
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.networks.resnet_unet import AB_SCALE, ResNetUNet, ResNetUNetConfig
+from colorize_engine.networks.spaces import CIELAB
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer

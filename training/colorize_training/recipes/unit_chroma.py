@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from colorize_daemon.colour import srgb_to_lab
-from colorize_daemon.networks.spaces import ChromaSpace
+from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.networks.spaces import ChromaSpace
 from torch import Tensor
 
 from colorize_training.data import planes, squash

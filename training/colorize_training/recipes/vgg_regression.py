@@ -12,8 +12,8 @@ replaces. The half training set of its third is `--training-share 0.5`. `gimp-co
 from dataclasses import dataclass
 
 import numpy as np
-from colorize_daemon.networks.spaces import CIELUV
-from colorize_daemon.networks.vgg_regression import LAST, UPSAMPLING, VggRegression, VggRegressionConfig
+from colorize_engine.networks.spaces import CIELUV
+from colorize_engine.networks.vgg_regression import LAST, UPSAMPLING, VggRegression, VggRegressionConfig
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_daemon.networks.bins import bin_centres
-from colorize_daemon.networks.served import AutomaticNetwork
-from colorize_daemon.networks.spaces import CIELAB
-from colorize_daemon.networks.zhang import ZhangClassification, ZhangClassificationVgg, ZhangRegression
+from colorize_engine.networks.bins import bin_centres
+from colorize_engine.networks.served import AutomaticNetwork
+from colorize_engine.networks.spaces import CIELAB
+from colorize_engine.networks.zhang import ZhangClassification, ZhangClassificationVgg, ZhangRegression
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.utils.checkpoint import checkpoint

@@ -1,0 +1,339 @@
+"""gimp-colorize-daemon: the colour service in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import zmq
+import zmq.auth
+from colorize_client import codec, paths
+from colorize_client.errors import (
+    AlreadyRunning,
+    BadWeights,
+    ColorizeError,
+    LaunchFailed,
+    NoPlace,
+    NotAllowed,
+    UnsafePlace,
+)
+from colorize_client.launcher import EXIT_ALREADY_RUNNING
+from colorize_client.paths import Connection, Place
+from zmq.auth.thread import ThreadAuthenticator
+
+from colorize_daemon.embedding_cache import EmbeddingCache
+from colorize_daemon.jobs import JobQueue, Mailbox
+from colorize_daemon.model_store import Colorizer, ModelShelf, Record
+from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
+from colorize_daemon.systemd import Notifier, activated_socket, share_processors
+from colorize_daemon.worker import Counters, Studio
+
+log = logging.getLogger(__name__)
+
+VERSION = version("gimp-colorize")
+CACHE_BYTES = 512 << 20
+IDLE_MINUTES = 15.0
+LOG_BYTES, LOG_FILES = 1 << 20, 3
+WORKER_SECONDS = 1.0
+LOCK_SECONDS = STOP_SECONDS + WORKER_SECONDS + 2.0  # one that is just stopping gets the time to finish
+EXIT_REFUSED = 2
+
+ShelfFactory = Callable[[argparse.Namespace], ModelShelf]
+
+
+def main(arguments: Sequence[str] | None = None, make_shelf: ShelfFactory | None = None) -> int:
+    """Runs the service until it is told to stop; the exit status says why it did not.
+
+    Args:
+        arguments: of the command line.
+        make_shelf: where the models come from; the installed weights and the engine by default.
+    """
+    options = _parser().parse_args(arguments)
+    os.umask(0o077)
+    share_processors()
+    try:
+        return _serve(options, make_shelf or installed_models)
+    except AlreadyRunning as error:
+        print(error.report(), file=sys.stderr)
+        return EXIT_ALREADY_RUNNING
+    except ColorizeError as error:
+        print(error.report(), file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gimp-colorize-daemon", description="The colour service that GIMP and gimp-colorize talk to."
+    )
+    add = parser.add_argument
+    add("--endpoint", metavar="ipc://PATH", help="socket to listen on, in a folder that is private to you")
+    add("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"), help="where the networks run")
+    add("--weights", type=Path, action="append", default=[], metavar="PATH", help="a weights file or folder more")
+    add("--idle-unload", type=float, default=IDLE_MINUTES, metavar="MINUTES", help="free memory after; 0: never")
+    add("--cache-bytes", type=int, default=CACHE_BYTES, metavar="N", help="memory for pictures seen last")
+    add("--listen", metavar="tcp://HOST:PORT", help="listen for other machines too; needs both --curve options")
+    add("--curve-secret", type=Path, metavar="FILE", help="this service's secret key file, mode 0600")
+    add("--curve-clients", type=Path, metavar="DIR", help="folder with the public key files of allowed clients")
+    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {codec.VERSION}")
+    return parser
+
+
+def installed_models(options: argparse.Namespace) -> ModelShelf:
+    """The weights of --weights, of the person's own folder, and those that are installed, served by the engine.
+
+    The engine is imported by the first use and not before the socket is open: it takes seconds.
+    """
+
+    def records() -> Sequence[Record]:
+        from colorize_engine import weights
+
+        try:
+            return weights.available(options.weights, paths.candidates()[0].weights)
+        except weights.BadWeights as error:
+            raise BadWeights(str(error)) from error
+
+    def load(record: Record) -> Colorizer:
+        from colorize_engine import colorizer as engine
+        from colorize_engine import weights
+
+        try:
+            return engine.Colorizer.load(record, options.device)
+        except weights.BadWeights as error:
+            raise BadWeights(str(error)) from error
+
+    return ModelShelf(records, load)
+
+
+def _warm_up() -> None:
+    from colorize_engine import colorizer as engine  # noqa: F401 - imported for the time it takes
+
+
+def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
+    _check_listen(options)
+    place, notifier, handed_over = paths.prepare(), Notifier(), activated_socket()
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        enter(_only_one(place, patient=handed_over is not None))
+        enter(_log_file(place))
+        studio = enter(_studio(options, make_shelf))
+        router, endpoint = enter(_bound(enter(_context()), place, options, handed_over))
+        about = {"version": VERSION, "endpoint": endpoint, "log": str(place.log)}
+        server = Server(router, studio, about, tick=lambda: _tick(server, place, notifier))
+        enter(_signals(server))
+        enter(_announced(place, endpoint))
+        notifier.send("READY=1")
+        log.info("version %s listens at %s", VERSION, endpoint)
+        server.run()
+        notifier.send("STOPPING=1")
+    return 0
+
+
+def _tick(server: Server, place: Place, notifier: Notifier) -> None:
+    notifier.tick()
+    if not place.service_lock.exists():  # the state folder was removed: nobody could find this service any more
+        log.warning("%s is gone", place.folder)
+        server.request_stop()
+
+
+@contextmanager
+def _studio(options: argparse.Namespace, make_shelf: ShelfFactory) -> Iterator[Studio]:
+    mailbox = Mailbox()
+    studio = Studio(
+        make_shelf(options),
+        EmbeddingCache(options.cache_bytes),
+        JobQueue(),
+        mailbox,
+        Counters(),
+        device=options.device,
+        idle_seconds=60.0 * options.idle_unload or None,
+        warm_up=_warm_up if make_shelf is installed_models else lambda: None,
+    )
+    try:
+        yield studio
+    finally:
+        studio.queue.close()
+        _end_worker(studio)
+        mailbox.close()
+
+
+def _end_worker(studio: Studio) -> None:
+    """Lets the worker end; one that is deep in the engine is not waited for, the process ends over it."""
+    if studio.thread.is_alive():
+        studio.thread.join(WORKER_SECONDS)
+    if studio.thread.is_alive():
+        logging.shutdown()
+        os._exit(0)  # a normal end would tear the interpreter down under the running thread
+
+
+@contextmanager
+def _only_one(place: Place, patient: bool) -> Iterator[None]:
+    """Holds the service lock, with this process's number in the file; AlreadyRunning where another one has it.
+
+    Patient: somebody listens at the socket in any case (systemd), which says nothing about the holder of the lock.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        with paths.locked(place.service_lock) as ours:
+            if ours:
+                with _writing(place):
+                    place.service_lock.write_text(str(os.getpid()), encoding="ascii")
+                yield
+                return
+        if time.monotonic() > deadline or not (patient or paths.find_service() is None):
+            raise AlreadyRunning(f"{place.service_lock} is locked")
+        time.sleep(0.05)
+
+
+@contextmanager
+def _writing(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoPlace(f"{place.folder} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _context() -> Iterator[zmq.Context]:
+    """Every socket of it is closed at the end, once the last replies have left or `LINGER_MS` are over."""
+    context = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(LINGER_MS)
+
+
+@contextmanager
+def _log_file(place: Place) -> Iterator[None]:
+    handler = RotatingFileHandler(place.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.raiseExceptions = False  # a full disk must not end the service
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _announced(place: Place, endpoint: str) -> Iterator[None]:
+    """The connection file is there as long as the service listens."""
+    with _writing(place):
+        paths.write_connection(place, Connection(endpoint, os.getpid(), codec.VERSION, VERSION, time.time()))
+    try:
+        yield
+    finally:
+        place.connection_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals(server: Server) -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        server.request_stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bound(
+    context: zmq.Context, place: Place, options: argparse.Namespace, handed_over: socket.socket | None
+) -> Iterator[tuple[zmq.Socket, str]]:
+    """The ROUTER, bound, and its ipc endpoint; the socket's file goes at the end unless systemd owns it."""
+    router, endpoint = open_router(context), options.endpoint or place.endpoint
+    if handed_over is not None:
+        endpoint = f"ipc://{handed_over.getsockname()}"
+        router.setsockopt(zmq.USE_FD, handed_over.detach())  # libzmq closes it
+    path = _private_path(endpoint)
+    if handed_over is None:
+        path.unlink(missing_ok=True)  # left by a service that was killed: we hold the lock
+    _bind(router, endpoint)
+    router.setsockopt(zmq.USE_FD, -1)
+    with _open_to_machines(context, router, options):
+        yield router, endpoint
+    if handed_over is None:
+        path.unlink(missing_ok=True)
+
+
+def _bind(router: zmq.Socket, endpoint: str) -> None:
+    try:
+        router.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise LaunchFailed(f"cannot listen at {endpoint}: {error}") from error
+
+
+@contextmanager
+def _open_to_machines(context: zmq.Context, router: zmq.Socket, options: argparse.Namespace) -> Iterator[None]:
+    """With --listen: the TCP endpoint, by CURVE, for the clients whose public keys lie in the folder and no others."""
+    if not options.listen:
+        yield
+        return
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    try:
+        authenticator.configure_curve(domain="*", location=str(options.curve_clients))
+        router.curve_publickey, router.curve_secretkey = zmq.auth.load_certificate(options.curve_secret)
+        router.curve_server = True  # for what is bound from here on; the ipc socket stays as it is
+        _bind(router, options.listen)
+        log.info("listens at %s for the keys in %s", options.listen, options.curve_clients)
+        yield
+    finally:
+        authenticator.stop()
+
+
+def _private_path(endpoint: str) -> Path:
+    if not endpoint.startswith("ipc:///"):
+        raise UnsafePlace(f"{endpoint} is not ipc:// and an absolute path; --listen is for other machines")
+    path = Path(endpoint.removeprefix("ipc://"))
+    try:
+        paths.check_private(path.parent)
+    except FileNotFoundError as error:
+        raise UnsafePlace(f"{path.parent} does not exist; make it with mode 0700") from error
+    return path
+
+
+def _check_listen(options: argparse.Namespace) -> None:
+    if not options.listen:
+        return
+    if not options.listen.startswith("tcp://"):
+        raise NotAllowed(f"--listen {options.listen}: only tcp:// is for other machines")
+    if options.curve_secret is None or options.curve_clients is None:
+        raise NotAllowed("--listen needs --curve-secret FILE and --curve-clients DIR: nothing is served in the clear")
+    if not options.curve_clients.is_dir():
+        raise NotAllowed(f"--curve-clients {options.curve_clients}: there is no such folder")
+    _check_secret(options.curve_secret)
+
+
+def _check_secret(file: Path) -> None:
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise NotAllowed(f"--curve-secret {file}: {error.strerror}") from error
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NotAllowed(f"--curve-secret {file} must be yours alone; correct it: chmod 600 {file}")
+    try:
+        secret = zmq.auth.load_certificate(file)[1]
+    except ValueError as error:
+        raise NotAllowed(f"--curve-secret {file}: {error}") from error
+    if secret is None:
+        raise NotAllowed(f"--curve-secret {file} holds no secret key; it is the file that ends with .key_secret")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The installed weights, loaded when first used and dropped when nobody has used them for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from colorize_client.errors import NoWeights, UnknownModel
+from colorize_client.picture import HintTiles
+
+from colorize_daemon.embedding_cache import Embedding
+
+Check = Callable[[], None]
+
+
+class Record(Protocol):
+    """What is known of weights before they are loaded (colorize_engine.weights.WeightsRecord)."""
+
+    name: str
+    title: str
+    recipe: str
+    path: Path
+    sha256: str
+    licence: str
+    default: bool
+    card: str
+
+
+class Prediction(Protocol):
+    hint_cells: int
+
+
+class Colorizer(Protocol):
+    """The engine as the service uses it (colorize_engine.colorizer.Colorizer); each band is an array of its own."""
+
+    device: object
+
+    def set_image(self, gray: np.ndarray, check: Check) -> Embedding: ...
+
+    def predict(
+        self, embedding: Embedding, hints: HintTiles | None, saturation: float, temperature: float, check: Check
+    ) -> Prediction: ...
+
+    def render(
+        self, embedding: Embedding, prediction: Prediction, layout: str, check: Check
+    ) -> Iterator[tuple[int, np.ndarray]]: ...
+
+
+class ModelShelf:
+    """Finds weights by name and keeps what was loaded.
+
+    Args:
+        records: lists the installed weights; called for every request, so that new files are seen.
+        load: makes a colorizer of one of them.
+    """
+
+    def __init__(self, records: Callable[[], Sequence[Record]], load: Callable[[Record], Colorizer]) -> None:
+        self._records, self._load = records, load
+        self._loaded: dict[str, tuple[str, Colorizer]] = {}
+
+    def find(self, name: str) -> Record:
+        """The weights of this name, "" for the default; UnknownModel or NoWeights."""
+        records = self._records()
+        if not records:
+            raise NoWeights
+        if not name:
+            return next((record for record in records if record.default), records[0])
+        for record in records:
+            if record.name == name:
+                return record
+        raise UnknownModel(f"{name!r} is not among {', '.join(record.name for record in records)}")
+
+    def is_loaded(self, record: Record) -> bool:
+        return self._loaded.get(record.name, ("", None))[0] == record.sha256
+
+    def get(self, record: Record) -> Colorizer:
+        """The colorizer of these weights, loaded anew where the file's content changed."""
+        if not self.is_loaded(record):
+            self._loaded[record.name] = (record.sha256, self._load(record))
+        return self._loaded[record.name][1]
+
+    def unload(self) -> None:
+        self._loaded.clear()
+
+    def loaded(self) -> list[str]:
+        return sorted(self._loaded)
+
+    def cards(self) -> list[dict[str, Any]]:
+        """The installed weights as maps for a reply."""
+        return [{**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()]
+
+
+def card(record: Record) -> dict[str, Any]:
+    """What a client is told about weights."""
+    return {
+        "name": record.name,
+        "title": record.title,
+        "recipe": record.recipe,
+        "licence": record.licence,
+        "sha256": record.sha256,
+        "path": str(record.path),
+        "default": record.default,
+    }

@@ -1,0 +1,225 @@
+"""Colours pictures, one at a time, in the worker thread: model, embedding, prediction, row bands."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from colorize_client import codec
+from colorize_client.codec import Array, Band, Failure, NeedImage, Result, Stopped
+from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
+from colorize_client.picture import HintTiles, picture_key
+
+from colorize_daemon.embedding_cache import Embedding, EmbeddingCache
+from colorize_daemon.jobs import Job, JobQueue, Letter, Mailbox
+from colorize_daemon.model_store import Colorizer, ModelShelf, Prediction, Record, card
+
+log = logging.getLogger(__name__)
+
+NUMPY_TYPES = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "i16": np.dtype("<i2")}
+MAX_DETAIL_CHARS = 4000
+
+
+@dataclass
+class Counters:
+    """What the service did since it started; bytes are those of whole messages."""
+
+    uploads: int = 0
+    encodes: int = 0
+    predictions: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    errors: int = 0
+    cancelled: int = 0
+
+
+@dataclass
+class Timings:
+    """Seconds of one job.
+
+    Loading the model, taking the plane in, encoding, predicting with hints, rendering and handing bands on.
+    """
+
+    load: float = 0.0
+    upload: float = 0.0
+    encode: float = 0.0
+    predict: float = 0.0
+    lift: float = 0.0
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        setattr(self, step, getattr(self, step) + time.perf_counter() - start)
+
+
+class _PictureUnknown(Exception):
+    """The plane is neither in the request nor in the cache."""
+
+
+@dataclass
+class Studio:
+    """The models, the embeddings, and the thread that works with them.
+
+    Args:
+        shelf: the installed models.
+        cache: embeddings of pictures.
+        queue: where jobs come from.
+        mailbox: where replies go.
+        device: what was asked for; once a model is loaded, where it runs.
+        idle_seconds: without work for so long, models and embeddings are dropped; None for never.
+        warm_up: called once at the start of the thread: imports that take seconds.
+    """
+
+    shelf: ModelShelf
+    cache: EmbeddingCache
+    queue: JobQueue
+    mailbox: Mailbox
+    counters: Counters
+    device: str = "auto"
+    idle_seconds: float | None = None
+    warm_up: Callable[[], None] = lambda: None
+    state: str = "idle"
+    ready: threading.Event = field(default_factory=threading.Event)  # the warm-up is over
+    thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._work, name="colorize-worker", daemon=True)
+
+    def start(self) -> None:
+        """Starts the worker; called again, it does nothing."""
+        if not self.thread.is_alive() and not self.queue.closed:
+            self.thread.start()
+
+    def _work(self) -> None:
+        try:
+            self.warm_up()
+        except ImportError:
+            log.exception("the engine cannot be imported; each request will say so")
+        self.ready.set()
+        while not self.queue.closed:
+            job = self.queue.take(self.idle_seconds)
+            if job is not None:
+                self._do(job)
+                del job  # or its plane would stay in memory until the next one comes
+            elif not self.queue.closed:
+                self._unload()
+
+    def _unload(self) -> None:
+        if len(self.cache) or self.shelf.loaded():
+            log.info("idle: models and pictures leave memory")
+            self.shelf.unload()
+            self.cache.clear()
+            gc.collect()
+
+    def _do(self, job: Job) -> None:
+        name = job.request.id
+        try:
+            reply = Result(name, self._colorize(job))
+        except _PictureUnknown:
+            reply = NeedImage(name, job.request.image.key)
+        except Cancelled:
+            reply = Stopped(name)
+        except ColorizeError as error:
+            reply = failure(name, error)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
+            reply = failure(name, self._fault(error))
+        self.state = "idle"  # before the reply: whoever has it and asks is told the truth
+        self.mailbox.put(Letter(job.client, codec.encode(reply), job, final=True))
+
+    def _fault(self, error: Exception) -> ColorizeError:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own
+            self._unload()
+            return OutOfMemory(str(error))
+        log.exception("a job failed")
+        return InternalError(f"{type(error).__name__}: {error}")
+
+    def _colorize(self, job: Job) -> dict[str, Any]:
+        request, timings = job.request, Timings()
+        record = self.shelf.find(request.model)
+        if request.image.array is None and self.cache.get(request.image.key, record.sha256) is None:
+            raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
+        colorizer = self._load(job, record, timings)
+        embedding, encoded = self._embedding(job, record, colorizer, timings)
+        self._advance(job, "hints")
+        hints = HintTiles.from_wire(request.hints) if request.hints else None
+        with timings.measure("predict"):
+            prediction = colorizer.predict(embedding, hints, request.saturation, request.temperature, check=job.check)
+        self.counters.predictions += 1
+        with timings.measure("lift"):
+            self._render(job, colorizer, embedding, prediction)
+        return {
+            "image_key": request.image.key,
+            "model": card(record),
+            "device": self.device,
+            "uploaded": request.image.array is not None,
+            "encoded": encoded,
+            "hint_cells": int(prediction.hint_cells),
+            "timings": asdict(timings),
+            "notes": list(getattr(colorizer, "notes", ())),
+        }
+
+    def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
+        job.check()
+        job.stage, job.fraction = stage, fraction
+        self.state = "loading" if stage == "loading" else "working"
+        progress = codec.Progress(job.request.id, stage, fraction)
+        self.mailbox.put(Letter(job.client, codec.encode(progress), job))
+
+    def _load(self, job: Job, record: Record, timings: Timings) -> Colorizer:
+        if not self.shelf.is_loaded(record):
+            self._advance(job, "loading")
+        with timings.measure("load"):
+            colorizer = self.shelf.get(record)
+        self.device = str(colorizer.device)
+        return colorizer
+
+    def _embedding(self, job: Job, record: Record, colorizer: Colorizer, timings: Timings) -> tuple[Embedding, bool]:
+        image = job.request.image
+        known = self.cache.get(image.key, record.sha256)
+        if known is not None:
+            return known, False
+        assert image.array is not None
+        with timings.measure("upload"):
+            gray = self._take_in(job, image.key, image.array)
+        self._advance(job, "encode")
+        self.cache.make_room(gray.nbytes)
+        with timings.measure("encode"):
+            embedding = colorizer.set_image(gray, check=job.check)
+        self.counters.encodes += 1
+        self.cache.put(image.key, record.sha256, embedding)
+        return embedding, True
+
+    def _take_in(self, job: Job, key: str, array: Array) -> np.ndarray:
+        self._advance(job, "upload")
+        if picture_key(array) != key:
+            raise KeyMismatch(f"the plane that came is not the one of key {key}")
+        self.counters.uploads += 1
+        gray = np.frombuffer(array.data, NUMPY_TYPES[array.dtype]).reshape(array.shape)
+        return np.require(gray, requirements="A")  # a small frame may begin at an odd address
+
+    def _render(self, job: Job, colorizer: Colorizer, embedding: Embedding, prediction: Prediction) -> None:
+        self._advance(job, "lift")
+        layout, height = job.request.layout, embedding.height
+        for y, rows in colorizer.render(embedding, prediction, layout, check=job.check):
+            self._send_band(job, y, rows)
+            job.fraction = min(1.0, (y + rows.shape[0]) / height)
+
+    def _send_band(self, job: Job, y: int, rows: np.ndarray) -> None:
+        dtype, _ = codec.LAYOUTS[job.request.layout]
+        job.reserve(rows.nbytes)
+        array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
+        band = Band(job.request.id, y, rows.shape[0], array)
+        self.mailbox.put(Letter(job.client, codec.encode(band), job, credit=rows.nbytes))
+
+
+def failure(name: str, error: ColorizeError) -> Failure:
+    """The error reply to the request of this id."""
+    return Failure(name, error.code, error.sentence, error.detail[:MAX_DETAIL_CHARS])

@@ -1,0 +1,87 @@
+"""sRGB and CIELAB on numpy rows, without torch: for programs that must start at once, such as the command line.
+
+The constants are those of `cielab`. All functions take strips of rows, so that a picture of any size needs
+only a strip's worth of float32.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from colorize_engine.colour.constants import (
+    A_SCALE,
+    AB16_SCALE,
+    B_SCALE,
+    DELTA,
+    ENCODED_END,
+    GAMMA,
+    LINEAR_END,
+    LINEAR_SLOPE,
+    OFFSET,
+    RGB_TO_XYZ,
+    XYZ_TO_RGB,
+)
+
+
+@cache
+def linear_table(levels: int) -> np.ndarray:
+    """Linear light 0..1, float32 (levels,), of every sRGB-encoded level 0..levels-1."""
+    encoded = np.linspace(0.0, 1.0, levels)
+    curve = ((encoded + OFFSET) / (1.0 + OFFSET)) ** GAMMA
+    return np.where(encoded > ENCODED_END, curve, encoded / LINEAR_SLOPE).astype(np.float32)
+
+
+@cache
+def _cube_root_table(levels: int) -> np.ndarray:
+    """CIELAB's f, float32 (levels,), of the luminance of every sRGB-encoded gray level."""
+    linear = linear_table(levels).astype(np.float64)
+    upper = np.maximum(linear, DELTA**3)
+    return (np.cbrt(upper) + (linear - upper) / (3.0 * DELTA**2)).astype(np.float32)
+
+
+def _levels(dtype: np.dtype) -> int:
+    return int(np.iinfo(dtype).max) + 1
+
+
+def _cube(f: np.ndarray) -> np.ndarray:
+    """Inverse of CIELAB's f: the cube, continued below DELTA by its tangent."""
+    upper = np.maximum(f, np.float32(DELTA))
+    return upper * upper * upper + (f - upper) * np.float32(3.0 * DELTA**2)
+
+
+def encode(linear: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Encode linear light (float32, clipped to 0..1) as sRGB of `dtype` (uint8 or uint16), any shape."""
+    linear = np.clip(linear, 0.0, 1.0)
+    curve = np.maximum(linear, np.float32(LINEAR_END)) ** np.float32(1.0 / GAMMA)
+    curve = curve * np.float32(1.0 + OFFSET) - np.float32(OFFSET)
+    encoded = np.where(linear > LINEAR_END, curve, linear * np.float32(LINEAR_SLOPE))
+    return (encoded * np.float32(_levels(dtype) - 1) + np.float32(0.5)).astype(dtype)
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    """sRGB-encoded luminance, uint16 (rows, W), of encoded sRGB (rows, W, 3) uint8 or uint16.
+
+    A neutral pixel keeps its value exactly (8 bits: times 257).
+    """
+    table = linear_table(_levels(rgb.dtype))
+    red, green, blue = (np.float32(weight) for weight in RGB_TO_XYZ[1])
+    y = red * table[rgb[..., 0]] + green * table[rgb[..., 1]] + blue * table[rgb[..., 2]]
+    return encode(y, np.dtype(np.uint16))
+
+
+def merge(gray: np.ndarray, ab: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Encoded sRGB (rows, W, 3) of `dtype` (uint8 or uint16) with the lightness of `gray` and the chroma of `ab`.
+
+    gray: sRGB-encoded luminance (rows, W) uint8 or uint16; ab: int16 (rows, W, 2), AB16_SCALE per unit. Chroma is
+    expected inside the sRGB gamut, as the service sends it; what rounding leaves outside is clipped per channel.
+    Where ab is 0 the result is neutral and equals `gray` exactly.
+    """
+    levels = _levels(gray.dtype)
+    f = _cube_root_table(levels)[gray]
+    y = linear_table(levels)[gray]
+    red_green = _cube(f + ab[..., 0] * np.float32(1.0 / (AB16_SCALE * A_SCALE))) - y
+    yellow_blue = _cube(f - ab[..., 1] * np.float32(1.0 / (AB16_SCALE * B_SCALE))) - y
+    rgb = np.empty((*gray.shape, 3), dtype)
+    for channel, (x, _, z) in enumerate(XYZ_TO_RGB.astype(np.float32)):
+        rgb[..., channel] = encode(y + x * red_green + z * yellow_blue, dtype)
+    return rgb

@@ -1,0 +1,29 @@
+"""The quantised ab plane of the classification heads (Zhang et al. 2016, section 2.1: grid 10, in-gamut bins)."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from colorize_engine.colour.gamut import srgb_to_lab
+
+GRID = 10.0
+
+
+@cache
+def bin_centres() -> Tensor:
+    """Centres (K, 2) of the ab cells of side 10 that any sRGB colour falls into, in ascending (a, b) order."""
+    steps = torch.linspace(0, 1, 52)
+    cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, 1, -1)
+    ab = srgb_to_lab(cube)[1:, 0].T  # (N, 2)
+    return torch.unique(torch.round(ab / GRID), dim=0) * GRID
+
+
+def annealed_mean(logits: Tensor, temperature: float, centres: Tensor) -> Tensor:
+    """Expectation of the distribution sharpened by `temperature` (Zhang et al. 2016, equation 5).
+
+    logits (B, K, H, W), centres (K, 2) -> ab (B, 2, H, W). temperature 1 is the plain mean, towards 0 the mode.
+    """
+    # Bins last, as channels-last logits lie in memory: nothing is copied.
+    probability = torch.softmax(logits.permute(0, 2, 3, 1).float() / temperature, dim=-1)
+    return (probability @ centres.to(probability)).permute(0, 3, 1, 2)

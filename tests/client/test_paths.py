@@ -1,0 +1,146 @@
+"""Where the service lives: private folders only, and a way out where the home is no use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from colorize_client import connect, errors, paths
+from colorize_client.paths import Connection, Place
+from service_fixtures import PATIENCE, wait_for
+
+
+@pytest.fixture
+def short() -> Path:
+    with tempfile.TemporaryDirectory(prefix="gc-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_the_folder_is_made_private_whatever_the_umask(short, monkeypatch):
+    monkeypatch.setenv(paths.OVERRIDE, str(short / "a" / "b"))
+    before = os.umask(0)
+    try:
+        place = paths.prepare()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
+
+
+def test_xdg_variables_are_ignored(monkeypatch):
+    monkeypatch.delenv(paths.OVERRIDE)
+    monkeypatch.setenv("XDG_STATE_HOME", "/elsewhere")
+    assert not any("elsewhere" in str(place.folder) for place in paths.candidates())
+    assert paths.candidates()[-1].folder == Path(f"/tmp/gimp-colorize-{os.getuid()}")
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", "/tmp/" + "long/" * 25])
+def test_a_home_that_is_no_use_is_replaced(monkeypatch, home):
+    monkeypatch.delenv(paths.OVERRIDE)
+    monkeypatch.setattr(paths, "_home", lambda: Path(home))
+    fallback = Path(f"/tmp/gimp-colorize-{os.getuid()}")
+    existed = fallback.exists()
+    place = paths.prepare()
+    assert place.folder == fallback
+    if not existed:
+        fallback.rmdir()
+
+
+def test_a_path_too_long_for_a_socket_is_a_sentence(short, monkeypatch):
+    monkeypatch.setenv(paths.OVERRIDE, str(short / ("x" * 100)))
+    with pytest.raises(errors.NoPlace) as caught:
+        paths.prepare()
+    assert "107" in caught.value.detail
+
+
+def loosen(place: Place) -> None:
+    place.folder.chmod(0o750)
+
+
+def give_away(place: Place) -> None:
+    os.chown(place.folder, 12345, -1)
+
+
+def link(place: Place) -> None:
+    place.folder.rename(place.folder.with_name("real"))
+    place.folder.symlink_to("real")
+
+
+def replace_by_file(place: Place) -> None:
+    place.folder.rmdir()
+    place.folder.touch()
+
+
+def open_the_parent(place: Place) -> None:
+    place.folder.parent.chmod(0o777)
+
+
+@pytest.mark.parametrize("spoil", [loosen, give_away, link, replace_by_file, open_the_parent])
+def test_a_folder_that_others_could_use_is_refused(state, spoil):
+    if spoil is give_away and os.getuid() != 0:
+        pytest.skip("only root can give a folder away")
+    spoil(state)
+    for attempt in (paths.prepare, paths.find_service, connect):
+        with pytest.raises(errors.UnsafePlace) as caught:
+            attempt()
+        assert str(state.folder) in caught.value.detail
+
+
+def test_a_service_of_another_user_is_refused(state):
+    if os.getuid() != 0:
+        pytest.skip("only root can listen as somebody else")
+    child = os.fork()
+    if child == 0:  # a squatter, without a way back into the tests
+        with socket.socket(socket.AF_UNIX) as squatter:
+            squatter.bind(str(state.socket))
+            os.setuid(12345)
+            squatter.listen()  # the kernel keeps who listened
+            time.sleep(PATIENCE)
+        os._exit(0)
+    try:
+        with pytest.raises(errors.UnsafePlace) as caught:
+            wait_for(paths.find_service)
+        assert "12345" in caught.value.detail
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_no_service_is_no_endpoint(state):
+    assert paths.find_service() is None
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(state.socket))  # and never listens: a stale file
+    assert paths.find_service() is None
+
+
+def test_the_connection_file_is_whole_and_private(state):
+    connection = Connection(state.endpoint, 7, 1, "0.1.0", 1.5)
+    paths.write_connection(state, connection)
+    assert paths.read_connection(state) == connection
+    assert stat.S_IMODE(state.connection_file.stat().st_mode) == 0o600
+    assert [path.name for path in state.folder.iterdir()] == ["connection.json"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"endpoint": 1}', '{"endpoint": "tcp://1.2.3.4:5", "pid": 1, "protocol": 1}']
+)
+def test_a_connection_file_of_rubbish_is_as_good_as_none(state, content):
+    state.connection_file.write_text(content)
+    assert paths.read_connection(state) is None
+    assert paths.find_service() is None
+
+
+def test_a_connection_file_cannot_lead_away_from_the_machine(state):
+    paths.write_connection(state, Connection("tcp://203.0.113.1:80", 1, 1, "", 0.0))
+    assert paths.read_connection(state) is None
+
+
+def test_a_linked_connection_file_is_not_followed(state):
+    (state.folder / "real.json").write_text("{}")
+    state.connection_file.symlink_to("real.json")
+    assert paths.read_connection(state) is None

@@ -1,0 +1,234 @@
+"""Measure weights on photographs they never saw, side by side in one run.
+
+Beside them stand grey, every pixel given the picture's true mean chroma (an oracle), and with --levin colorization by
+optimisation. Results: report.html (one self-contained page), table.csv (means and standard errors), pictures.csv (every
+picture; a call that was stopped goes on from it), meta.json (command, machine, date).
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from colorize_training.commands.export import network_side
+from colorize_training.data import pack
+from colorize_training.evaluation.behaviour import behave, obedience
+from colorize_training.evaluation.features import Lpips, Recogniser
+from colorize_training.evaluation.methods import Method, Served, cost, rulers, served
+from colorize_training.evaluation.metrics import frechet, measure
+from colorize_training.evaluation.protocols import PROTOCOLS
+from colorize_training.evaluation.report import write_report
+from colorize_training.evaluation.task import Task
+from colorize_training.running.logs import Table, write_rows
+from colorize_training.running.validation import CAUTIOUS, VIVID
+
+
+def add_command(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "evaluate",
+        help="measure weights on photographs they never saw",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add("weights", type=Path, nargs="+", help="the .safetensors files")
+    add("--data", nargs="+", required=True, help="folders, tar shards, pictures, lists")
+    add("--out", type=Path, required=True, help="folder of the report and the tables")
+    add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
+    add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
+    add("--hints", type=int, nargs="+", help="hint counts (default: the protocol's)")
+    add("--pictures", type=int, default=500, help="how many photographs, the first ones (default: 500)")
+    add(
+        "--side",
+        type=lambda text: 0 if text == "own" else network_side(text),
+        nargs="+",
+        help="sides of the network's picture, or own: as the file says (default: as what is measured)",
+    )
+    add("--temperature", type=float, nargs="+", default=[CAUTIOUS, VIVID], help="default: 1 0.4")
+    add("--levin", action="store_true", help="also Levin 2004, which takes about a second a picture and hint count")
+    add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
+    add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")
+    add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognises, as vgg16")
+    add("--behaviour", type=int, default=0, metavar="N", help="pictures in which strokes are tried (default: 0)")
+    add("--sheets", type=int, default=30, metavar="N", help="pictures that the report shows (default: 30)")
+    command.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    protocol = PROTOCOLS[arguments.protocol]
+    own = _served(arguments, protocol.size)
+    photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", protocol.size)
+    task = Task(
+        photographs,
+        min(arguments.pictures, len(photographs)),
+        protocol,
+        tuple(arguments.hints or protocol.counts),
+        [*rulers(arguments.levin), *own],
+        Lpips(arguments.lpips) if arguments.lpips else None,
+        Recogniser(arguments.classifier) if arguments.classifier else None,
+    )
+    meta = _describe(task, arguments)
+    scores = measure_all(task, _pictures_table(arguments.out, meta))
+    costs = {m.name: cost(m, m.colorizer.record.side) if arguments.side else cost(m) for m in own}
+    extras = costs | _fids(task, arguments.fid)
+    extras = _merged(extras, _behaviours(task, own, arguments.behaviour))
+    rows = summarise(scores, extras)
+    write_rows(rows, arguments.out / "table.csv")
+    write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets)
+    _print(rows)
+    return 0
+
+
+def _served(arguments: argparse.Namespace, measured: int) -> list[Served]:
+    temperatures = tuple(arguments.temperature)
+    sides = arguments.side or [None]
+    return [m for path in arguments.weights for side in sides for m in served(path, measured, temperatures, side)]
+
+
+def measure_all(task: Task, table: Table) -> list[dict[str, str]]:
+    """A row for every picture, method and hint count; pictures that the table has are not measured again."""
+    found = Counter(row["picture"] for row in table.rows)
+    runs = list(_runs(task))
+    table.keep(lambda row: found[row["picture"]] == len(runs))  # one that was stopped in between is measured anew
+    done = {int(row["picture"]) for row in table.rows}
+    for number in tqdm([n for n in range(task.count) if n not in done], desc="evaluating", unit="img"):
+        rgb = task.protocol.picture(task.photographs[number])
+        seen = task.classifier.classes(rgb) if task.classifier else None
+        for method, count in runs:
+            table.add(**_score(task, rgb, number, method, count, seen))
+    return table.rows
+
+
+def _runs(task: Task) -> Iterator[tuple[Method, int]]:
+    for method in task.methods:
+        for count in task.counts if method.takes_hints else (0,):
+            yield method, count
+
+
+def _score(
+    task: Task, rgb: np.ndarray, number: int, method: Method, count: int, seen: int | None
+) -> dict[str, float | str]:
+    hints = task.protocol.hints(rgb, count, number)
+    image = method.colourise(rgb, hints)
+    row: dict[str, Any] = {"picture": number, "method": method.name, "hints": count}
+    row |= measure(image, rgb, method.space)
+    row["obedience"] = float(np.median(obedience(image, hints))) if count else float("nan")
+    if task.lpips:
+        row["lpips"] = task.lpips(image, rgb)
+    if task.classifier and count == 0:
+        found = task.classifier.classes(image)
+        row["same_class"] = float(found == seen)
+        if task.photographs.labels is not None:
+            row["right_class"] = float(found == task.photographs.labels[number])
+    return row
+
+
+def summarise(scores: list[dict[str, str]], extras: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """A row for each method and hint count: means, the standard error of the PSNR, the number of pictures."""
+    groups: dict[tuple[str, int], list[dict[str, str]]] = {}
+    for row in scores:
+        groups.setdefault((row["method"], int(row["hints"])), []).append(row)
+    rows = []
+    for (method, hints), group in groups.items():
+        names = [name for name in group[0] if name not in ("picture", "method", "hints")]
+        means = {name: _mean([float(row[name]) for row in group if row.get(name)]) for name in names}
+        error = float(np.std([float(row["psnr"]) for row in group]) / len(group) ** 0.5)
+        row = {"method": method, "hints": hints, "pictures": len(group), **means, "psnr_error": error}
+        rows.append(row | (extras.get(method, {}) if hints == 0 else {}))
+    return rows
+
+
+def _mean(values: list[float]) -> float:
+    finite = [v for v in values if np.isfinite(v)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def _fids(task: Task, choice: str | None) -> dict[str, dict[str, float]]:
+    """Frechet distance of each method's automatic pictures to the true ones."""
+    if not choice:
+        return {}
+    recogniser = Recogniser(choice)
+    truths = [task.protocol.picture(task.photographs[n]) for n in range(task.count)]
+    wanted = np.stack([recogniser.features(rgb) for rgb in tqdm(truths, desc="FID: truth", unit="img")])
+    if len(wanted) <= wanted.shape[1]:
+        print(
+            f"FID: {len(wanted)} pictures for {wanted.shape[1]} features: covariances are not of full rank and the "
+            "distances are too large; compare them within this run alone",
+            flush=True,
+        )
+    found = {}
+    for method in task.methods:
+        bar = tqdm(list(enumerate(truths)), desc=f"FID: {method.name}", unit="img")
+        own = [recogniser.features(method.colourise(rgb, task.protocol.hints(rgb, 0, n))) for n, rgb in bar]
+        found[method.name] = {"fid": frechet(np.stack(own), wanted)}
+    return found
+
+
+def _behaviours(task: Task, methods: list[Served], count: int) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for method in methods if count else ():
+        bar = tqdm(range(min(count, task.count)), desc=f"strokes: {method.name}", unit="img")
+        results = [behave(method, task.protocol.picture(task.photographs[n]), n) for n in bar]
+        found[method.name] = {f"stroke_{k}": _mean([r[k] for r in results]) for k in results[0]}
+    return found
+
+
+def _merged(some: dict[str, dict], others: dict[str, dict]) -> dict[str, dict]:
+    return {name: some.get(name, {}) | others.get(name, {}) for name in {*some, *others}}
+
+
+def _describe(task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
+    same = {
+        "photographs": task.photographs.digest,
+        "protocol": task.protocol.name,
+        "hints": list(task.counts),
+        "methods": [method.name for method in task.methods],
+        "weights": [m.colorizer.record.sha256 for m in task.methods if isinstance(m, Served)],
+        "lpips": arguments.lpips.name if arguments.lpips else "",
+        "classifier": arguments.classifier or "",
+    }
+    return {
+        "same": same,
+        "fid": arguments.fid or "",
+        "command": " ".join(["gimp-colorize-train", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{_processor()}, {torch.get_num_threads()} threads, {task.methods[-1].colorizer.device}",
+        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+    }
+
+
+def _processor() -> str:
+    """The processor's name, as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _pictures_table(out: Path, meta: dict[str, Any]) -> Table:
+    """The table of an earlier call with the same settings, or a new one."""
+    path, described = out / "pictures.csv", out / "meta.json"
+    if path.exists() and (not described.exists() or json.loads(described.read_text())["same"] != meta["same"]):
+        raise ValueError(f"{path} was measured with other weights, pictures or settings; choose another --out")
+    described.write_text(json.dumps(meta, indent=2) + "\n")
+    return Table(path)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        print(
+            f"{row['method']:24} {row['hints']:4d} hints  PSNR {row['psnr']:6.2f} ± {row['psnr_error']:.2f} dB  "
+            f"CIEDE2000 {row['ciede2000']:5.2f}  colourfulness {row['colourfulness']:5.1f} "
+            f"({row['colourfulness_difference']:+.1f})",
+            flush=True,
+        )

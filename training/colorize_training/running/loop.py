@@ -1,0 +1,358 @@
+"""The training loop of every recipe.
+
+Everything random in step k follows from (seed, k) and from the place of each picture in the order of the run, so a
+resumed run repeats the steps that an unbroken one would have made, and two processes with half the batch each see the
+pictures that one process with the whole batch sees. Checkpoints therefore hold no state of a random generator.
+"""
+
+import dataclasses
+import json
+import platform
+import signal
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
+
+from colorize_training.data import PackedPhotographs
+from colorize_training.recipes import Recipe, Turn
+from colorize_training.running import checkpoint
+from colorize_training.running.logs import Logs
+from colorize_training.running.process_group import Team, native_bf16
+from colorize_training.running.validation import Validation
+from colorize_training.settings import LoopSettings
+
+# Settings that may change when a run is resumed: they do not change what a step computes.
+FREE = {"samples", "threads", "drawers", "save_every", "validate_every", "validate_on", "device"}
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM: the checkpoint is saved and the run can be resumed."""
+
+
+class Objective(nn.Module):
+    """A recipe's losses as one module, so that gradients of any of them can be averaged over processes."""
+
+    def __init__(self, recipe: Recipe, network: nn.Module) -> None:
+        super().__init__()
+        self.recipe, self.network = recipe, network
+
+    def forward(self, batch: Any, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.recipe.loss(self.network, batch, objective)
+
+
+class Run:
+    """One training run in the folder `out`; resumes what it finds there.
+
+    Raises ValueError where that was trained otherwise, checkpoint.BadCheckpoint where it is damaged.
+    """
+
+    def __init__(self, recipe: Recipe, settings: LoopSettings, photographs: PackedPhotographs, out: Path) -> None:
+        self.recipe, self.settings, self.out = recipe, settings, out
+        self.photographs = _share(photographs, settings.training_share, recipe.settings.seed)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.team = Team.join(settings.device)
+        self.batch = recipe.settings.batch * self.team.size
+        self.steps = settings.samples // self.batch
+        out.mkdir(parents=True, exist_ok=True)
+        self._start()
+        if self.last.exists():
+            self._restore(checkpoint.load(self.last))
+
+    def _start(self) -> None:
+        recipe, settings, device = self.recipe, self.settings, self.team.device
+        recipe.prepare(self.photographs)
+        torch.manual_seed(recipe.settings.seed)
+        network = self.team.normalise_together(recipe.build().train())
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self._check_sizes()
+        self.optimizers = recipe.optimizers(self.network)
+        self.full_rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
+        self.plateaus = self._plateaus()
+        self.objective = self.team.wrap(Objective(recipe, self.network), len(self.optimizers) > 1)
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()} if settings.ema else None
+        self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and native_bf16(device))
+        self.step, self.best = 0, -float("inf")
+        self._drawer, self._drawn = ThreadPoolExecutor(settings.drawers), {}
+
+    def _check_sizes(self) -> None:
+        stride = self.served.stride
+        for name in ("size", "early_size", "validate_size"):
+            side = getattr(self.settings, name)
+            if side % stride:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} {side}: {self.recipe.name} takes sides that are multiples of {stride}")
+
+    def _plateaus(self) -> list[ReduceLROnPlateau]:
+        if self.settings.schedule != "plateau":
+            return []
+        if self.settings.warm_up:
+            raise ValueError("--schedule plateau has no warm-up; leave --warm-up at 0")
+        return [ReduceLROnPlateau(o, patience=self.settings.patience) for o in self.optimizers.values()]
+
+    @property
+    def last(self) -> Path:
+        return self.out / "last.pt"
+
+    @property
+    def samples(self) -> int:
+        """Pictures seen so far, by all processes."""
+        return self.step * self.batch
+
+    @property
+    def served(self) -> nn.Module:
+        """The part of the network that the service will hold."""
+        return self.network.get_submodule(self.recipe.served_prefix.rstrip("."))
+
+    def train(self, validation: Validation | None) -> None:
+        """Run to the end; raises Stopped, with the state saved, on Ctrl-C or SIGTERM."""
+        if self.settings.schedule == "plateau" and validation is None:
+            raise ValueError("--schedule plateau needs photographs for validation")
+        logs = Logs(self.out, self.samples) if self.team.leads else None
+        if self.team.leads:
+            self._describe()
+        try:
+            self._train(validation, logs)
+        finally:
+            if logs:
+                logs.close()
+            self._drawer.shutdown(cancel_futures=True)
+            self.team.leave()
+
+    def _train(self, validation: Validation | None, logs: Logs | None) -> None:
+        saved, total, seen = time.monotonic(), self.steps * self.batch, self.samples
+        with _Interrupt() as interrupt, tqdm(total=total, initial=seen, unit="img", disable=logs is None) as bar:
+            while self.step < self.steps:
+                values = self.train_step()
+                if logs:
+                    bar.update(self.batch)
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()})
+                    logs.step(self.samples, **values)
+                if validation and self._due():
+                    self._validate(validation, logs)
+                stop = self.team.any(interrupt.seen)
+                if stop or time.monotonic() - saved > self.settings.save_every or self.step == self.steps:
+                    self.save(self.last)
+                    saved = time.monotonic()
+                if stop:
+                    raise Stopped(f"stopped after {self.samples} samples; the same command resumes")
+
+    def train_step(self) -> dict[str, float]:
+        """One step: every player whose turn it is learns once. Returns the summed loss and its parts."""
+        rng = np.random.default_rng([self.recipe.settings.seed, 2, self.step, self.team.rank])
+        torch.manual_seed(int(rng.integers(2**62)))
+        batch = self._batch()
+        total, values = 0.0, {}
+        for turn in self.recipe.turns(self.step / self.steps):
+            loss, parts = self._take(turn, batch)
+            total += loss
+            values |= parts
+        self.step += 1
+        self._update_average()
+        values = {"loss": total} | values
+        return dict(zip(values, self.team.mean(values.values()), strict=True))
+
+    def _take(self, turn: Turn, batch: Any) -> tuple[float, dict[str, float]]:
+        optimizer = self.optimizers[turn.player]
+        own = {id(p) for g in optimizer.param_groups for p in g["params"]}
+        for other in self.optimizers.values():
+            for parameter in (p for g in other.param_groups for p in g["params"]):
+                parameter.requires_grad_(id(parameter) in own)
+        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=self.bf16):
+            loss, parts = self.objective(batch, turn.objective)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), self.settings.clip)
+        self._set_rates(turn.player)
+        optimizer.step()
+        return loss.item(), {name: value.item() for name, value in parts.items()}
+
+    def _batch(self) -> Any:
+        """This step's batch; the next ones are drawn in the background while this one is learned."""
+        for step in range(self.step, min(self.step + 1 + self.settings.drawers, self.steps)):
+            if step not in self._drawn:
+                self._drawn[step] = self._drawer.submit(self._draw, step)
+        drawn: Future = self._drawn.pop(self.step)
+        batch = drawn.result()
+        return type(batch)(*(part.to(self.team.device, non_blocking=True) for part in batch))
+
+    def _draw(self, step: int) -> Any:
+        seed, size, own = self.recipe.settings.seed, self._size(step), self.recipe.settings.batch
+        first = step * self.batch + self.team.rank * own
+        samples = [
+            self.recipe.sample(self.photographs[number], size, np.random.default_rng([seed, 1, position]))
+            for position, number in zip(range(first, first + own), self._numbers(first, own), strict=True)
+        ]
+        return type(samples[0])(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+
+    def _numbers(self, first: int, count: int) -> np.ndarray:
+        """Photographs at `count` places of the run's order: every epoch is a permutation of all of them."""
+        epochs, places = np.divmod(np.arange(first, first + count), len(self.photographs))
+        orders = {e: np.random.default_rng([self.recipe.settings.seed, 0, e]) for e in np.unique(epochs)}
+        orders = {e: rng.permutation(len(self.photographs)) for e, rng in orders.items()}
+        return np.array([orders[e][p] for e, p in zip(epochs, places, strict=True)])
+
+    def _size(self, step: int) -> int:
+        early = self.settings.early_size and step < self.settings.early_share * self.steps
+        return self.settings.early_size if early else self.settings.size
+
+    def _set_rates(self, player: str) -> None:
+        if self.plateaus:
+            return
+        warm = (self.step + 1) / max(1, self.settings.warm_up)
+        fall = (self.steps - self.step) / max(1, self.settings.fall_share * self.steps)
+        rate = min(1.0, warm, fall if self.settings.schedule == "fall" else 1.0)
+        for group, full in zip(self.optimizers[player].param_groups, self.full_rates[player], strict=True):
+            group["lr"] = full * rate
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if self.average is None:
+            return
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def _due(self) -> bool:
+        every = max(1, self.settings.validate_every // self.batch)
+        return self.step % every == 0 or self.step == self.steps
+
+    def _validate(self, validation: Validation, logs: Logs | None) -> None:
+        """The leader validates and keeps the best; all learn its loss, for the learning rate."""
+        loss = 0.0
+        if logs:
+            scores = self._scores(validation)
+            logs.validated(self.samples, **scores)
+            tqdm.write(json.dumps({"samples": self.samples, **{k: round(v, 5) for k, v in scores.items()}}))
+            loss = scores["loss"]
+            merit = -loss if self.recipe.judged_by == "loss" else scores["psnr_0"] + scores["psnr_10"]
+            if merit > self.best:
+                self.best = merit
+                self.save(self.out / "best.pt")
+        loss = self.team.leaders(loss)
+        for plateau in self.plateaus:
+            plateau.step(loss)
+
+    def _scores(self, validation: Validation) -> dict[str, float]:
+        own = {k: v.clone() for k, v in self.network.state_dict().items()}
+        if self.average:
+            self.network.load_state_dict(self.average)
+        self.network.eval()
+        scores = validation.run(self.network, self.served, self.out / f"sheet-{self.samples:08d}.png")
+        self.network.train()
+        self.network.load_state_dict(own)
+        return scores
+
+    def save(self, path: Path) -> None:
+        """Write everything that the next step depends on."""
+        if self.team.leads:
+            checkpoint.save(self._state(), path)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.name,
+            "settings": dataclasses.asdict(self.recipe.settings) | dataclasses.asdict(self.settings),
+            "config": self.served.metadata(),
+            "step": self.step,
+            "samples": self.samples,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "plateaus": [plateau.state_dict() for plateau in self.plateaus],
+            "world": self.team.size,
+            "data": self.photographs.digest,
+            "versions": versions(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._refuse_another(state)
+        self.network.load_state_dict(state["network"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for plateau, kept in zip(self.plateaus, state["plateaus"], strict=True):
+            plateau.load_state_dict(kept)
+        if self.average is not None:
+            self.average = {k: v.to(self.team.device) for k, v in state["average"].items()}
+        self.step, self.best = state["step"], state["best"]
+        if self.team.leads:
+            print(f"resumed {self.last} at {self.samples} samples", flush=True)
+
+    def _refuse_another(self, state: dict[str, Any]) -> None:
+        now = self._state()
+        for key in ("recipe", "data", "world"):
+            if state.get(key) != now[key]:
+                raise ValueError(
+                    f"{self.last} was trained with another {key} ({state.get(key)}, now {now[key]}); {_ELSE}"
+                )
+        then = state["settings"]  # of an earlier version that may not have had every setting
+        changed = [k for k, v in now["settings"].items() if k not in FREE and then.get(k, v) != v]
+        if changed:
+            raise ValueError(f"{self.last} was trained with another --{changed[0].replace('_', '-')}; {_ELSE}")
+
+    def _describe(self) -> None:
+        """Everything to repeat the run with, beside its checkpoints."""
+        described = {
+            "command": sys.argv,
+            "recipe": self.recipe.name,
+            "settings": dataclasses.asdict(self.recipe.settings) | dataclasses.asdict(self.settings),
+            "network": self.served.metadata(),
+            "parameters": sum(p.numel() for p in self.served.parameters()),
+            "photographs": len(self.photographs),
+            "data": self.photographs.digest,
+            "versions": versions(),
+            "device": str(self.team.device),
+            "processes": self.team.size,
+            "threads": torch.get_num_threads(),
+            "precision": "bf16" if self.bf16 else "fp32",
+        }
+        (self.out / "run.json").write_text(json.dumps(described, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Of all that a step's numbers depend on."""
+    packages = ("gimp-colorize", "torch", "torchvision", "numpy")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+
+
+_ELSE = "choose another --out, or the settings of run.json beside it"
+
+
+def _share(photographs: PackedPhotographs, share: float, seed: int) -> PackedPhotographs:
+    """A random part of the photographs; the smaller part of the same seed lies within the larger one."""
+    if share == 1:
+        return photographs
+    count = max(1, round(share * len(photographs)))
+    return photographs.subset(np.sort(np.random.default_rng([seed, 3]).permutation(len(photographs))[:count]))
+
+
+class _Interrupt:
+    """Remembers Ctrl-C and SIGTERM instead of raising in the middle of a step."""
+
+    seen = False
+
+    def __enter__(self) -> "_Interrupt":
+        self.old = {s: signal.signal(s, self._note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _note(self, *_: object) -> None:
+        self.seen = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
