@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from colorize_client import ColorizeError, Options
-from colorize_client.codec import SATURATION, TEMPERATURE
+from colorize_client.messages import SATURATION, TEMPERATURE
 
 from colorize_cli import VERSION, commands
 from colorize_cli.plan import FORMATS, UsageError, plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
-from colorize_client.codec import MAX_PIXELS, MAX_SIDE
+from colorize_client.messages import MAX_PIXELS, MAX_SIDE
 from colorize_engine.colour.rows import luminance
 
 from colorize_cli import metadata, profiles

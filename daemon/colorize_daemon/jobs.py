@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colorize_client import codec
-from colorize_client.codec import Buffer
+from colorize_client import messages
 from colorize_client.errors import Busy, ColorizeError
+from colorize_client.messages import Buffer
 
 MAX_WAITING = 16  # jobs
 MAX_WAITING_BYTES = 2 << 30  # of uploaded planes and hints in waiting jobs
@@ -21,7 +21,7 @@ CHECK_SECONDS = 0.1  # how soon a waiting worker sees that its job was stopped
 class Job:
     """A colorize request of one client. Made by the I/O thread, done by the worker; both may `stop` it."""
 
-    def __init__(self, client: bytes, request: codec.Colorize, nbytes: int) -> None:
+    def __init__(self, client: bytes, request: messages.Colorize, nbytes: int) -> None:
         self.client, self.request, self.nbytes = client, request, nbytes
         self.stage, self.fraction = "queued", 0.0
         self._reason: ColorizeError | None = None

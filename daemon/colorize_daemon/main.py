@@ -17,7 +17,8 @@ from pathlib import Path
 
 import zmq
 import zmq.auth
-from colorize_client import codec, paths
+from colorize_client import connection_file, discovery, lock, messages, paths, privacy
+from colorize_client.connection_file import Connection
 from colorize_client.errors import (
     AlreadyRunning,
     BadWeights,
@@ -28,14 +29,15 @@ from colorize_client.errors import (
     UnsafePlace,
 )
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
-from colorize_client.paths import Connection, Place
+from colorize_client.paths import Place
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, Mailbox
 from colorize_daemon.model_store import Colorizer, ModelShelf, Record
+from colorize_daemon.resources import share_processors
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
-from colorize_daemon.systemd import Notifier, activated_socket, share_processors
+from colorize_daemon.systemd import Notifier, activated_socket
 from colorize_daemon.worker import Counters, Studio
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", metavar="tcp://HOST:PORT", help="listen for other machines too; needs both --curve options")
     add("--curve-secret", type=Path, metavar="FILE", help="this service's secret key file, mode 0600")
     add("--curve-clients", type=Path, metavar="DIR", help="folder with the public key files of allowed clients")
-    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {codec.VERSION}")
+    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {messages.VERSION}")
     return parser
 
 
@@ -103,11 +105,10 @@ def installed_models(options: argparse.Namespace) -> ModelShelf:
             raise BadWeights(str(error)) from error
 
     def load(record: Record) -> Colorizer:
-        from colorize_engine import colorizer as engine
-        from colorize_engine import weights
+        from colorize_engine import colorizer, weights
 
         try:
-            return engine.Colorizer.load(record, options.device)
+            return colorizer.Colorizer.load(record, options.device)
         except weights.BadWeights as error:
             raise BadWeights(str(error)) from error
 
@@ -115,7 +116,7 @@ def installed_models(options: argparse.Namespace) -> ModelShelf:
 
 
 def _warm_up() -> None:
-    from colorize_engine import colorizer as engine  # noqa: F401 - imported for the time it takes
+    from colorize_engine import colorizer  # noqa: F401 - imported for the time it takes
 
 
 def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
@@ -183,13 +184,13 @@ def _only_one(place: Place, patient: bool) -> Iterator[None]:
     """
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        with paths.locked(place.service_lock) as ours:
+        with lock.locked(place.service_lock) as ours:
             if ours:
                 with _writing(place):
                     place.service_lock.write_text(str(os.getpid()), encoding="ascii")
                 yield
                 return
-        if time.monotonic() > deadline or not (patient or paths.find_service() is None):
+        if time.monotonic() > deadline or not (patient or discovery.find_service() is None):
             raise AlreadyRunning(f"{place.service_lock} is locked")
         time.sleep(0.05)
 
@@ -231,7 +232,7 @@ def _log_file(place: Place) -> Iterator[None]:
 def _announced(place: Place, endpoint: str) -> Iterator[None]:
     """The connection file is there as long as the service listens."""
     with _writing(place):
-        paths.write_connection(place, Connection(endpoint, os.getpid(), codec.VERSION, VERSION, time.time()))
+        connection_file.write(place, Connection(endpoint, os.getpid(), messages.VERSION, VERSION, time.time()))
     try:
         yield
     finally:
@@ -302,7 +303,7 @@ def _private_path(endpoint: str) -> Path:
         raise UnsafePlace(f"{endpoint} is not ipc:// and an absolute path; --listen is for other machines")
     path = Path(endpoint.removeprefix("ipc://"))
     try:
-        paths.check_private(path.parent)
+        privacy.check_private(path.parent)
     except FileNotFoundError as error:
         raise UnsafePlace(f"{path.parent} does not exist; make it with mode 0700") from error
     return path

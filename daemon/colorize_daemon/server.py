@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import zmq
-from colorize_client import codec
-from colorize_client.codec import Buffer, Request, Result
+from colorize_client import codec, messages
 from colorize_client.errors import (
     BadMessage,
     Busy,
@@ -28,9 +27,10 @@ from colorize_client.errors import (
     SlowReader,
     VersionMismatch,
 )
+from colorize_client.messages import Buffer, Request, Result
 
 from colorize_daemon.jobs import Job, Letter, Mailbox
-from colorize_daemon.systemd import memory
+from colorize_daemon.resources import memory
 from colorize_daemon.worker import Studio, failure
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def open_router(context: zmq.Context) -> zmq.Socket:
     router.linger = LINGER_MS
     router.sndhwm = PIPE_MESSAGES
     router.rcvhwm = PIPE_MESSAGES
-    router.maxmsgsize = codec.MAX_FRAME_BYTES
+    router.maxmsgsize = messages.MAX_FRAME_BYTES
     return router
 
 
@@ -110,11 +110,11 @@ class Server:
         self._stop_asked = False
         self._deadline: float | None = None
         self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
-            codec.Hello: self._hello,
-            codec.Status: self._status,
-            codec.Models: self._models,
-            codec.Cancel: self._cancel,
-            codec.Stop: self._stop,
+            messages.Hello: self._hello,
+            messages.Status: self._status,
+            messages.Models: self._models,
+            messages.Cancel: self._cancel,
+            messages.Stop: self._stop,
         }
 
     def request_stop(self) -> None:
@@ -179,7 +179,7 @@ class Server:
             self._reply(client, failure(name, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
-        if isinstance(request, codec.Colorize):
+        if isinstance(request, messages.Colorize):
             self._enqueue(Job(client, request, nbytes))
         else:
             body = self._answers[type(request)](client, request)
@@ -200,18 +200,18 @@ class Server:
         self._jobs[name] = job
         self._studio.start()
 
-    def _hello(self, client: bytes, hello: codec.Hello) -> Mapping[str, Any]:
-        common = set(hello.versions) & set(codec.VERSIONS)
+    def _hello(self, client: bytes, hello: messages.Hello) -> Mapping[str, Any]:
+        common = set(hello.versions) & set(messages.VERSIONS)
         if not common:
-            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(codec.VERSIONS)}")
+            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(messages.VERSIONS)}")
         log.debug("hello from %s", hello.client)
         self._studio.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
-    def _models(self, client: bytes, request: codec.Models) -> Mapping[str, Any]:
+    def _models(self, client: bytes, request: messages.Models) -> Mapping[str, Any]:
         return {"models": self._studio.shelf.cards()}
 
-    def _status(self, client: bytes, request: codec.Status) -> Mapping[str, Any]:
+    def _status(self, client: bytes, request: messages.Status) -> Mapping[str, Any]:
         studio = self._studio
         return {
             **self._about,
@@ -230,13 +230,13 @@ class Server:
             },
         }
 
-    def _cancel(self, client: bytes, cancel: codec.Cancel) -> Mapping[str, Any]:
+    def _cancel(self, client: bytes, cancel: messages.Cancel) -> Mapping[str, Any]:
         job = self._jobs.get((client, cancel.target))
         if job is not None:
             self._end(job, Cancelled())
         return {"found": job is not None}
 
-    def _stop(self, client: bytes, request: codec.Stop) -> Mapping[str, Any]:
+    def _stop(self, client: bytes, request: messages.Stop) -> Mapping[str, Any]:
         self._stop_asked = True
         return {"pid": os.getpid()}
 
@@ -245,13 +245,13 @@ class Server:
         job.stop(reason)
         if self._studio.queue.remove(job):
             name = job.request.id
-            reply = codec.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
+            reply = messages.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
             self._deliver(Letter(job.client, codec.encode(reply), job, final=True))
 
     # replies
 
-    def _reply(self, client: bytes, reply: codec.Reply) -> None:
-        self._counters.errors += isinstance(reply, codec.Failure)
+    def _reply(self, client: bytes, reply: messages.Reply) -> None:
+        self._counters.errors += isinstance(reply, messages.Failure)
         self._deliver(Letter(client, codec.encode(reply)))
 
     def _collect(self) -> None:
@@ -276,7 +276,7 @@ class Server:
         self._beat = now
         for job in self._jobs.values():
             if not self._unread(job.client):
-                self._reply(job.client, codec.Progress(job.request.id, job.stage, job.fraction))
+                self._reply(job.client, messages.Progress(job.request.id, job.stage, job.fraction))
 
     def _unread(self, client: bytes) -> bool:
         return client in self._outboxes and bool(self._outboxes[client].letters)

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from colorize_client import codec
-from colorize_client.codec import Array, Band, Failure, NeedImage, Result, Stopped
+from colorize_client import codec, messages
 from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
+from colorize_client.messages import Array, Band, Failure, NeedImage, Result, Stopped
 from colorize_client.picture import HintTiles, picture_key
 
 from colorize_daemon.embedding_cache import Embedding, EmbeddingCache
@@ -170,7 +170,7 @@ class Studio:
         job.check()
         job.stage, job.fraction = stage, fraction
         self.state = "loading" if stage == "loading" else "working"
-        progress = codec.Progress(job.request.id, stage, fraction)
+        progress = messages.Progress(job.request.id, stage, fraction)
         self.mailbox.put(Letter(job.client, codec.encode(progress), job))
 
     def _load(self, job: Job, record: Record, timings: Timings) -> Colorizer:
@@ -213,7 +213,7 @@ class Studio:
             job.fraction = min(1.0, (y + rows.shape[0]) / height)
 
     def _send_band(self, job: Job, y: int, rows: np.ndarray) -> None:
-        dtype, _ = codec.LAYOUTS[job.request.layout]
+        dtype, _ = messages.LAYOUTS[job.request.layout]
         job.reserve(rows.nbytes)
         array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
         band = Band(job.request.id, y, rows.shape[0], array)

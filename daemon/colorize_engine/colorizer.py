@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_engine import weights
-from colorize_engine.colour.gamut import gray_to_lightness
+from colorize_engine.colour.conversions import gray_to_lightness
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.network_input import Frame, reduce_gray

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from colorize_engine.colour import gamut as colour
+from colorize_engine.colour import conversions, gamut
 
 # Windows of 3 x 3 cells: on photographs better than 5 x 5 at every size of cell tried (4, 8 and 16 pixels).
 RADIUS = 1
@@ -79,7 +79,7 @@ class GuidedLift:
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[slice, int]]:
         """Cut rows start..stop where the cell before them changes, and to the size of a block."""
-        most = max(colour.BLOCK // self.width, 1)
+        most = max(gamut.BLOCK // self.width, 1)
         while start < stop:
             cell = int(self._before[start])
             end = min(int(np.searchsorted(self._before, cell, side="right")), stop, start + most)
@@ -104,9 +104,9 @@ class GuidedLift:
 
     @torch.inference_mode()
     def band(self, gray: np.ndarray, start: int, stop: int, layout: str) -> np.ndarray:
-        """Pixels (stop - start, width, C) of rows start..stop of the photograph gray (H, W); see `colour.render`."""
-        lightness = colour.gray_to_lightness(gray[start:stop])
-        return colour.render_band(lightness, self.rows(start, stop, lightness), layout)
+        """Pixels (stop - start, width, C) of rows start..stop of the photograph gray (H, W); see `gamut.render`."""
+        lightness = conversions.gray_to_lightness(gray[start:stop])
+        return gamut.render_band(lightness, self.rows(start, stop, lightness), layout)
 
 
 def render_bands(lift: GuidedLift, gray: np.ndarray, layout: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -115,7 +115,7 @@ def render_bands(lift: GuidedLift, gray: np.ndarray, layout: str) -> Iterator[tu
     Args:
         lift: made for the photograph's size.
         gray: the photograph (H, W), sRGB-encoded luminance, uint8 or uint16.
-        layout: "rgb8", "rgb16" or "ab16", see `colour.render`.
+        layout: "rgb8", "rgb16" or "ab16", see `gamut.render`.
 
     Yields:
         (first row, pixels (rows, W, C)) from top to bottom. No more bands are in memory than threads, plus one.

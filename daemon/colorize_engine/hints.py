@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from colorize_engine.colour import gamut as colour
+from colorize_engine.colour import conversions
 
 # Pixels treated at once: their linear float32 copy stays in a core's cache.
 CHUNK_PIXELS = 65536
 
-_LINEAR = colour.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255.0).float().numpy()
+_LINEAR = conversions.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255.0).float().numpy()
 
 
 class Tiles(Protocol):
@@ -120,7 +120,7 @@ def _chroma(sums: np.ndarray) -> np.ndarray:
     ab = np.zeros((*sums.shape[:2], 2), np.float32)
     painted = sums[..., 3] > 0.0
     mean = (sums[painted, :3] / sums[painted, 3:]).astype(np.float32)
-    lab = colour.linear_to_lab(torch.from_numpy(mean.T[:, None]))
+    lab = conversions.linear_to_lab(torch.from_numpy(mean.T[:, None]))
     ab[painted] = lab[1:, 0].T.numpy()
     return ab
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from colorize_client import codec, launcher, paths
+from colorize_client import codec, discovery, launcher, messages, paths
 from colorize_client.errors import (
     BadMessage,
     BadReply,
@@ -61,7 +61,7 @@ def connect(
 
 
 def _own_endpoint(launch: bool) -> str:
-    endpoint = paths.find_service() or (launcher.start_once() if launch else None)
+    endpoint = discovery.find_service() or (launcher.start_once() if launch else None)
     if endpoint is None:
         raise ServiceNotRunning(f"nothing listens in {', '.join(str(place.folder) for place in paths.candidates())}")
     return endpoint
@@ -86,25 +86,25 @@ class Client:
 
     def hello(self, client: str) -> dict[str, Any]:
         """Says who asks and agrees on the version; the service's version and process number come back."""
-        body = self._ask(codec.Hello(_new_id(), client=client), HELLO_SECONDS)
-        if body.get("protocol") not in codec.VERSIONS:
+        body = self._ask(messages.Hello(_new_id(), client=client), HELLO_SECONDS)
+        if body.get("protocol") not in messages.VERSIONS:
             raise VersionMismatch(f"the service chose version {body.get('protocol')!r}")
         return body
 
     def status(self) -> dict[str, Any]:
         """What the service does and holds; answered at once, also while a picture is computed."""
-        return self._ask(codec.Status(_new_id()), CONTROL_SECONDS)
+        return self._ask(messages.Status(_new_id()), CONTROL_SECONDS)
 
     def models(self) -> list[dict[str, Any]]:
         """The installed models, each a map with name, title, licence, default, ..."""
-        models = self._ask(codec.Models(_new_id()), CONTROL_SECONDS).get("models")
+        models = self._ask(messages.Models(_new_id()), CONTROL_SECONDS).get("models")
         if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
             raise BadReply("models: expected a list of maps")
         return models
 
     def stop(self) -> None:
         """Stops the service and waits until it is gone."""
-        self._ask(codec.Stop(_new_id()), CONTROL_SECONDS)
+        self._ask(messages.Stop(_new_id()), CONTROL_SECONDS)
         if not self._wire.wait_closed(time.monotonic() + STOP_SECONDS):
             raise ServiceSilent(f"the service said it stops and was still there after {STOP_SECONDS:g} s")
 
@@ -146,13 +146,13 @@ class Client:
 
     def _cancel(self, target: str) -> None:
         with contextlib.suppress(ColorizeError):  # the error on its way up matters more
-            self._wire.send(codec.encode(codec.Cancel(_new_id(), target)), 0.0)
+            self._wire.send(codec.encode(messages.Cancel(_new_id(), target)), 0.0)
 
-    def _ask(self, request: codec.Request, seconds: float) -> dict[str, Any]:
+    def _ask(self, request: messages.Request, seconds: float) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         self._wire.send(codec.encode(request), seconds)
         reply = _read(self._wire, request.id, deadline)
-        if not isinstance(reply, codec.Result):
+        if not isinstance(reply, messages.Result):
             raise BadReply(f"{request.type} was answered with {reply.type}")
         return dict(reply.body)
 
@@ -170,10 +170,10 @@ def _new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _request(picture: Picture, hints: HintTiles | None, options: Options, layout: str) -> codec.Colorize:
-    return codec.Colorize(
+def _request(picture: Picture, hints: HintTiles | None, options: Options, layout: str) -> messages.Colorize:
+    return messages.Colorize(
         _new_id(),
-        codec.Image(picture.key, picture.width, picture.height),
+        messages.Image(picture.key, picture.width, picture.height),
         hints.to_wire(picture.width, picture.height) if hints else None,
         options.model,
         options.saturation,
@@ -182,7 +182,7 @@ def _request(picture: Picture, hints: HintTiles | None, options: Options, layout
     )
 
 
-def _read(wire: Wire, asked: str, deadline: float) -> codec.Reply:
+def _read(wire: Wire, asked: str, deadline: float) -> messages.Reply:
     """The next reply to the request `asked`; an error or cancelled reply is raised."""
     while True:
         try:
@@ -191,9 +191,9 @@ def _read(wire: Wire, asked: str, deadline: float) -> codec.Reply:
             raise BadReply(error.detail) from error
         if reply.id not in (asked, ""):
             continue  # the rest of a picture that was given up
-        if isinstance(reply, codec.Failure):
+        if isinstance(reply, messages.Failure):
             raise from_code(reply.code, reply.detail, reply.sentence)
-        if isinstance(reply, codec.Stopped):
+        if isinstance(reply, messages.Stopped):
             raise Cancelled
         return reply
 
@@ -202,7 +202,7 @@ class _Job:
     """One colorize request on its way: sends it, uploads the plane when asked, checks and passes on the bands."""
 
     def __init__(
-        self, wire: Wire, picture: Picture, request: codec.Colorize, on_band: OnBand, on_progress: OnProgress
+        self, wire: Wire, picture: Picture, request: messages.Colorize, on_band: OnBand, on_progress: OnProgress
     ) -> None:
         self._wire, self._picture, self.request = wire, picture, request
         self._on_band, self._on_progress = on_band, on_progress
@@ -212,14 +212,14 @@ class _Job:
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
         while True:
             reply = _read(self._wire, self.request.id, time.monotonic() + SILENCE_SECONDS)
-            if isinstance(reply, codec.Result):
+            if isinstance(reply, messages.Result):
                 return self._finish(reply)
             self._take(reply)
 
-    def _take(self, reply: codec.Progress | codec.Band | codec.NeedImage) -> None:
-        if isinstance(reply, codec.Progress):
+    def _take(self, reply: messages.Progress | messages.Band | messages.NeedImage) -> None:
+        if isinstance(reply, messages.Progress):
             self._on_progress(reply.stage, reply.fraction)
-        elif isinstance(reply, codec.Band):
+        elif isinstance(reply, messages.Band):
             self._take_band(reply)
         else:
             self._upload()
@@ -228,13 +228,13 @@ class _Job:
         if self.request.image.array is not None or self._rows:
             raise BadReply("the service asked for the picture after it had come")
         old = self.request
-        image = codec.Image(old.image.key, old.image.width, old.image.height, self._picture.array)
+        image = messages.Image(old.image.key, old.image.width, old.image.height, self._picture.array)
         rest = (old.hints, old.model, old.saturation, old.temperature, old.layout)
-        self.request = codec.Colorize(_new_id(), image, *rest)
+        self.request = messages.Colorize(_new_id(), image, *rest)
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
 
-    def _take_band(self, band: codec.Band) -> None:
-        dtype, channels = codec.LAYOUTS[self.request.layout]
+    def _take_band(self, band: messages.Band) -> None:
+        dtype, channels = messages.LAYOUTS[self.request.layout]
         want = ((band.rows, self._picture.width, channels), dtype, self._rows)
         have = (band.array.shape, band.array.dtype, band.y)
         if have != want or band.y + band.rows > self._picture.height:
@@ -242,7 +242,7 @@ class _Job:
         self._rows += band.rows
         self._on_band(band.y, band.rows, bytes(band.array.data))
 
-    def _finish(self, result: codec.Result) -> dict[str, Any]:
+    def _finish(self, result: messages.Result) -> dict[str, Any]:
         if self._rows != self._picture.height:
             raise BadReply(f"{self._rows} rows came of a picture that has {self._picture.height}")
         return dict(result.body)

@@ -1,18 +1,14 @@
-"""The messages between the colour service and its clients, version 1: daemon/PROTOCOL.md is the specification.
+"""From message objects to frames and back, checked: `encode`, `decode_request` (the service's door), `decode_reply`.
 
-A message is `[header, frame 1, frame 2, ...]`: a msgpack map, then raw arrays. `encode` turns a message object into
-frames; `decode_request` (the service's door) and `decode_reply` (the client's) turn frames into typed, checked message
-objects or raise a ColorizeError that names the field. Nothing is copied: arrays are views of the received frames.
+Decoding raises a ColorizeError that names the field. Nothing is copied: arrays are views of the received frames.
 """
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import msgpack
 
@@ -26,156 +22,44 @@ from colorize_client.errors import (
     UnknownType,
     VersionMismatch,
 )
+from colorize_client.messages import (
+    ITEM_BYTES,
+    LAYOUTS,
+    MAX_FRAME_BYTES,
+    MAX_FRAMES,
+    MAX_HEADER_BYTES,
+    MAX_ID_CHARS,
+    MAX_ITEMS,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MAX_TEXT_CHARS,
+    MAX_TILES,
+    SATURATION,
+    TEMPERATURE,
+    VERSION,
+    VERSIONS,
+    Array,
+    Band,
+    Buffer,
+    Cancel,
+    Colorize,
+    Failure,
+    Hello,
+    Hints,
+    Image,
+    Models,
+    NeedImage,
+    Progress,
+    Reply,
+    Request,
+    Result,
+    Status,
+    Stop,
+    Stopped,
+    unpack_tiles,
+)
 
-VERSION = 1
-VERSIONS = (1,)  # every version that this side speaks
-
-MAX_HEADER_BYTES = 64 * 1024
-MAX_FRAMES = 8  # raw frames after the header
-MAX_ID_CHARS = 64
-MAX_TEXT_CHARS = 4096
-MAX_ITEMS = 1024  # entries of any list or map in a header
-MAX_SIDE = 65535
-MAX_PIXELS = 400_000_000
-MAX_TILES = 65536
-MAX_FRAME_BYTES = 4 * MAX_PIXELS  # hint tiles over the whole of the largest picture
-
-ITEM_BYTES = {"u8": 1, "u16": 2, "i16": 2, "f32": 4}
-LAYOUTS = {"rgb8": ("u8", 3), "rgb16": ("u16", 3), "ab16": ("i16", 2)}  # dtype and channels of the bands
-STAGES = ("queued", "loading", "upload", "encode", "hints", "lift")
-SATURATION = (0.0, 2.0)
-TEMPERATURE = (0.05, 1.0)
 _KEY = re.compile(r"[0-9a-f]{32}")
-
-Buffer = bytes | bytearray | memoryview
-
-
-@dataclass(frozen=True)
-class Array:
-    """A dense array, little endian, C order; `data` has exactly the bytes that shape and dtype ask for."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    data: Buffer
-
-    @property
-    def nbytes(self) -> int:
-        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
-
-
-@dataclass(frozen=True)
-class Image:
-    """A gray plane named by its key; `array` (height, width) u8 or u16 is absent where the service may know it."""
-
-    key: str
-    width: int
-    height: int
-    array: Array | None = None
-
-
-@dataclass(frozen=True)
-class Hints:
-    """Painted rectangles in the photograph's pixels: `tiles` u16 (n, 4) of x, y, w, h; `array` u8 flat RGBA."""
-
-    tiles: Array
-    array: Array
-
-
-@dataclass(frozen=True)
-class Hello:
-    type: ClassVar[str] = "hello"
-    id: str
-    versions: tuple[int, ...] = VERSIONS
-    client: str = ""
-
-
-@dataclass(frozen=True)
-class Status:
-    type: ClassVar[str] = "status"
-    id: str
-
-
-@dataclass(frozen=True)
-class Models:
-    type: ClassVar[str] = "models"
-    id: str
-
-
-@dataclass(frozen=True)
-class Colorize:
-    type: ClassVar[str] = "colorize"
-    id: str
-    image: Image
-    hints: Hints | None = None
-    model: str = ""
-    saturation: float = 1.0
-    temperature: float = 0.4
-    layout: str = "rgb8"
-
-
-@dataclass(frozen=True)
-class Cancel:
-    type: ClassVar[str] = "cancel"
-    id: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Stop:
-    type: ClassVar[str] = "stop"
-    id: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    type: ClassVar[str] = "progress"
-    id: str
-    stage: str
-    fraction: float
-
-
-@dataclass(frozen=True)
-class Band:
-    """Rows y .. y + rows of the picture: `array` (rows, width, channels) in the layout that was asked for."""
-
-    type: ClassVar[str] = "band"
-    id: str
-    y: int
-    rows: int
-    array: Array
-
-
-@dataclass(frozen=True)
-class Result:
-    type: ClassVar[str] = "result"
-    id: str
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class NeedImage:
-    type: ClassVar[str] = "need-image"
-    id: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    type: ClassVar[str] = "error"
-    id: str
-    code: str
-    sentence: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Stopped:
-    type: ClassVar[str] = "cancelled"
-    id: str
-
-
-Request = Hello | Status | Models | Colorize | Cancel | Stop
-Reply = Progress | Band | Result | NeedImage | Failure | Stopped
 
 
 def encode(message: Request | Reply) -> list[Buffer]:
@@ -354,16 +238,6 @@ def _hints(given: _Fields, image: Image) -> Hints:
     if pixels > image.width * image.height:
         raise BadHints(f"hint tiles of {pixels} pixels over a picture of {image.width * image.height}")
     return Hints(tiles, given.array("array", ("u8",), (4 * pixels,)))
-
-
-def unpack_tiles(tiles: Array) -> list[tuple[int, int, int, int]]:
-    """The rectangles (x, y, w, h) of a u16 (n, 4) array."""
-    return list(struct.iter_unpack("<4H", tiles.data))
-
-
-def pack_tiles(tiles: Sequence[tuple[int, int, int, int]]) -> Array:
-    """A u16 (n, 4) array of the rectangles (x, y, w, h), each number 0..65535."""
-    return Array((len(tiles), 4), "u16", b"".join(struct.pack("<4H", *tile) for tile in tiles))
 
 
 def _colorize(name: str, given: _Fields) -> Colorize:

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from colorize_client import paths
+from colorize_client import discovery, lock, paths
 from colorize_client.errors import LaunchFailed, ServiceNotInstalled
 from colorize_client.paths import Place
 
@@ -68,8 +68,8 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
     """
     place, deadline = paths.prepare(), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with paths.locked(place.launch_lock) as ours:
-            endpoint = paths.find_service()
+        with lock.locked(place.launch_lock) as ours:
+            endpoint = discovery.find_service()
             if endpoint is not None:
                 return endpoint
             if ours:
@@ -81,7 +81,7 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
 def _start(place: Place, deadline: float) -> str:
     process = _spawn(place)
     while time.monotonic() < deadline:
-        endpoint = paths.find_service()
+        endpoint = discovery.find_service()
         if endpoint is not None:
             return endpoint
         status = process.poll()
@@ -167,7 +167,7 @@ def _is_same(entry: Path, file: Path) -> bool:
 
 def _released(place: Place, deadline: float) -> bool:
     while True:
-        with paths.locked(place.service_lock) as free:
+        with lock.locked(place.service_lock) as free:
             if free:
                 return True
         if time.monotonic() >= deadline:

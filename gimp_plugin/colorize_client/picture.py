@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from colorize_client import codec
-from colorize_client.codec import Array, Buffer
+from colorize_client import messages
 from colorize_client.errors import BadHints, BadPicture, TooLarge
+from colorize_client.messages import Array, Buffer
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Picture:
     def __post_init__(self) -> None:
         if self.dtype not in ("u8", "u16"):
             raise BadPicture(f"gray plane of type {self.dtype!r}, expected u8 or u16")
-        if not (1 <= self.width <= codec.MAX_SIDE and 1 <= self.height <= codec.MAX_SIDE):
-            raise BadPicture(f"{self.width} x {self.height} pixels, each side may have 1..{codec.MAX_SIDE}")
-        if self.width * self.height > codec.MAX_PIXELS:
-            raise TooLarge(f"{self.width} x {self.height} pixels, at most {codec.MAX_PIXELS} are accepted")
+        if not (1 <= self.width <= messages.MAX_SIDE and 1 <= self.height <= messages.MAX_SIDE):
+            raise BadPicture(f"{self.width} x {self.height} pixels, each side may have 1..{messages.MAX_SIDE}")
+        if self.width * self.height > messages.MAX_PIXELS:
+            raise TooLarge(f"{self.width} x {self.height} pixels, at most {messages.MAX_PIXELS} are accepted")
         have, want = memoryview(self.data).nbytes, self.array.nbytes
         if have != want:
             raise BadPicture(f"{self.width} x {self.height} {self.dtype} needs {want} bytes, {have} were given")
@@ -71,11 +71,11 @@ class HintTiles:
     tiles: Sequence[tuple[int, int, int, int]]
     data: Sequence[Buffer] = field(repr=False)
 
-    def to_wire(self, width: int, height: int) -> codec.Hints:
+    def to_wire(self, width: int, height: int) -> messages.Hints:
         """The hints as they travel; BadHints where a tile does not fit a picture of width x height."""
         self._check(width, height)
         pixels = b"".join(self.data)
-        return codec.Hints(codec.pack_tiles(self.tiles), Array((len(pixels),), "u8", pixels))
+        return messages.Hints(messages.pack_tiles(self.tiles), Array((len(pixels),), "u8", pixels))
 
     def _check(self, width: int, height: int) -> None:
         if len(self.tiles) != len(self.data):
@@ -87,9 +87,9 @@ class HintTiles:
                 raise BadHints(f"hint tile {x},{y} {w}x{h} needs {4 * w * h} bytes of RGBA, got {len(pixels)}")
 
     @classmethod
-    def from_wire(cls, hints: codec.Hints) -> HintTiles:
+    def from_wire(cls, hints: messages.Hints) -> HintTiles:
         """The tiles of a checked message, their pixels as views of the received frame."""
-        tiles, pixels, data, start = codec.unpack_tiles(hints.tiles), memoryview(hints.array.data), [], 0
+        tiles, pixels, data, start = messages.unpack_tiles(hints.tiles), memoryview(hints.array.data), [], 0
         for _, _, w, h in tiles:
             data.append(pixels[start : start + 4 * w * h])
             start += 4 * w * h

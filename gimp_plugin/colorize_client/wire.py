@@ -10,9 +10,9 @@ from types import TracebackType
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from colorize_client import codec
-from colorize_client.codec import Buffer
+from colorize_client import messages
 from colorize_client.errors import NotAllowed, ServiceLost, ServiceSilent
+from colorize_client.messages import Buffer
 
 RECEIVE_QUEUE = 4  # bands that wait on this side, so that a slow writer slows the service and not the memory
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
@@ -36,7 +36,7 @@ class Wire:
         self._dealer = self._context.socket(zmq.DEALER)
         self._dealer.linger = 0
         self._dealer.rcvhwm = RECEIVE_QUEUE
-        self._dealer.maxmsgsize = codec.MAX_FRAME_BYTES
+        self._dealer.maxmsgsize = messages.MAX_FRAME_BYTES
         if curve is not None:
             self._dealer.curve_serverkey = curve.server
             self._dealer.curve_publickey, self._dealer.curve_secretkey = curve.public, curve.secret

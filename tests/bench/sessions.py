@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyvips
 import scans
-from colorize_client import Client, HintTiles, Picture, connect, launcher, paths
+from colorize_client import Client, HintTiles, Picture, connect, connection_file, launcher, paths
 from timed_daemon import memory
 from workshop import Workshop
 
@@ -55,7 +55,7 @@ class TimedService:
             launcher.end_by_force()
             raise
         place = paths.candidates()[0]
-        process = Path("/proc") / str(paths.read_connection(place).pid)
+        process = Path("/proc") / str(connection_file.read(place).pid)
         self.idle = memory(process)["rss"]
         self.peak_was_reset = _reset_peak(process)
         return self

@@ -13,11 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from colorize_client import codec
-from colorize_daemon import jobs
+from colorize_client import codec, messages
+from colorize_daemon import jobs, model_store, worker
 from colorize_daemon import main as service
-from colorize_daemon import model_store as models
-from colorize_daemon import worker as studio
 from timeline import Recorder
 
 HERE = Path("/proc/self")
@@ -32,29 +30,29 @@ def memory(process: Path = HERE) -> dict[str, int]:
 
 def instrument(recorder: Recorder, events: Path) -> None:
     """Puts clocks around the steps of the service, and of its engine once that is needed: its import takes seconds."""
-    models.ModelShelf.find = recorder.timed("find the model", models.ModelShelf.find)
-    studio.picture_key = recorder.timed("check the upload", studio.picture_key)
-    get = models.ModelShelf.get
+    model_store.ModelShelf.find = recorder.timed("find the model", model_store.ModelShelf.find)
+    worker.picture_key = recorder.timed("check the upload", worker.picture_key)
+    get = model_store.ModelShelf.get
 
-    def get_timed(shelf: models.ModelShelf, record: models.Record) -> models.Colorizer:
-        models.ModelShelf.get = get
+    def get_timed(shelf: model_store.ModelShelf, record: model_store.Record) -> model_store.Colorizer:
+        model_store.ModelShelf.get = get
         _instrument_engine(recorder)
         return get(shelf, record)
 
-    models.ModelShelf.get = get_timed
+    model_store.ModelShelf.get = get_timed
     _time_messages(recorder)
     _write_events(recorder, events)
 
 
 def _instrument_engine(recorder: Recorder) -> None:
-    from colorize_engine import colorizer as engine
+    from colorize_engine import colorizer
 
-    colorizer = engine.Colorizer
-    colorizer.set_image = recorder.timed("encode", colorizer.set_image)
-    colorizer.predict = recorder.timed("predict", colorizer.predict)
-    colorizer.render = _timed_bands(recorder, colorizer.render)
+    engine = colorizer.Colorizer
+    engine.set_image = recorder.timed("encode", engine.set_image)
+    engine.predict = recorder.timed("predict", engine.predict)
+    engine.render = _timed_bands(recorder, engine.render)
     for step in ("rasterize", "spread_residual"):
-        setattr(engine, step, recorder.timed("hints", getattr(engine, step)))
+        setattr(colorizer, step, recorder.timed("hints", getattr(colorizer, step)))
 
 
 def _timed_bands(recorder: Recorder, render: Callable) -> Callable:
@@ -74,7 +72,7 @@ def _time_messages(recorder: Recorder) -> None:
     """A span "message TYPE" for each request, from its arrival until it is decoded."""
     decode = codec.decode_request
 
-    def decoded(frames: list[memoryview]) -> codec.Request:
+    def decoded(frames: list[memoryview]) -> messages.Request:
         came = time.monotonic()
         request = decode(frames)
         recorder.add(f"message {request.type}", came, time.monotonic())

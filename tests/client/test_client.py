@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from colorize_client import HintTiles, Options, client, codec, connect, errors
+from colorize_client import HintTiles, Options, client, codec, connect, errors, messages
 from service_fixtures import Canvas, Frames, impostor, noise, picture_of, reply, wait_for
 
 PICTURE = picture_of(noise(4, 6))
@@ -17,7 +17,7 @@ def band(
     header: dict, y: int = 0, rows: int = 4, width: int = 6, dtype: str = "u8", nbytes: int | None = None
 ) -> Frames:
     spec = {"shape": [rows, width, 3], "dtype": dtype, "frame": 1}
-    size = rows * width * 3 * codec.ITEM_BYTES[dtype] if nbytes is None else nbytes
+    size = rows * width * 3 * messages.ITEM_BYTES[dtype] if nbytes is None else nbytes
     return reply(header, "band", bytes(size), y=y, rows=rows, array=spec)
 
 
@@ -76,7 +76,7 @@ def test_a_service_that_dies_in_the_middle_of_the_bands_is_lost(state):
     with impostor(state, lambda header: next(replies)(header)), connect(launch=False) as service:
 
         def provoke(y: int, rows: int, data: bytes) -> None:
-            service._wire.send(codec.encode(codec.Status("again")), 1.0)
+            service._wire.send(codec.encode(messages.Status("again")), 1.0)
 
         with pytest.raises(errors.ServiceLost) as caught:
             service.colorize(PICTURE, on_band=provoke)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from colorize_client import connect, end_by_force, errors, launcher, paths
+from colorize_client import connect, connection_file, discovery, end_by_force, errors, launcher, lock
 from service_fixtures import PATIENCE, Canvas, alive, noise, picture_of, wait_for
 
 TOGETHER = 6
@@ -21,7 +21,7 @@ PROGRAM = "from colorize_client import connect\nwith connect(client='race') as s
 def test_many_programs_at_once_start_one_daemon(state):
     racers = [subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) for _ in range(TOGETHER)]
     pids = {racer.communicate(timeout=3 * PATIENCE)[0].strip() for racer in racers}
-    assert pids == {str(paths.read_connection(state).pid).encode()}
+    assert pids == {str(connection_file.read(state).pid).encode()}
     assert state.log.read_text().count("listens at") == 1
 
 
@@ -68,7 +68,7 @@ def test_a_service_that_just_stopped_is_followed_by_another(state):
     for _ in range(3):
         with connect() as service:
             service.stop()
-    assert paths.find_service() is None
+    assert discovery.find_service() is None
 
 
 def test_without_launch_nothing_is_started(state):
@@ -142,7 +142,7 @@ def test_a_daemon_that_hangs_is_ended_by_force(state, monkeypatch):
 
 def test_force_leaves_other_processes_alone(state):
     assert not end_by_force()
-    with subprocess.Popen(["sleep", "60"]) as bystander, paths.locked(state.service_lock) as ours:
+    with subprocess.Popen(["sleep", "60"]) as bystander, lock.locked(state.service_lock) as ours:
         assert ours
         state.service_lock.write_text(str(bystander.pid))
         assert not end_by_force()

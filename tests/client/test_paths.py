@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from colorize_client import connect, errors, paths
-from colorize_client.paths import Connection, Place
+from colorize_client import connect, connection_file, discovery, errors, paths
+from colorize_client.connection_file import Connection
+from colorize_client.paths import Place
 from service_fixtures import PATIENCE, wait_for
 
 
@@ -85,7 +86,7 @@ def test_a_folder_that_others_could_use_is_refused(state, spoil):
     if spoil is give_away and os.getuid() != 0:
         pytest.skip("only root can give a folder away")
     spoil(state)
-    for attempt in (paths.prepare, paths.find_service, connect):
+    for attempt in (paths.prepare, discovery.find_service, connect):
         with pytest.raises(errors.UnsafePlace) as caught:
             attempt()
         assert str(state.folder) in caught.value.detail
@@ -104,7 +105,7 @@ def test_a_service_of_another_user_is_refused(state):
         os._exit(0)
     try:
         with pytest.raises(errors.UnsafePlace) as caught:
-            wait_for(paths.find_service)
+            wait_for(discovery.find_service)
         assert "12345" in caught.value.detail
     finally:
         os.kill(child, signal.SIGKILL)
@@ -112,16 +113,16 @@ def test_a_service_of_another_user_is_refused(state):
 
 
 def test_no_service_is_no_endpoint(state):
-    assert paths.find_service() is None
+    assert discovery.find_service() is None
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(state.socket))  # and never listens: a stale file
-    assert paths.find_service() is None
+    assert discovery.find_service() is None
 
 
 def test_the_connection_file_is_whole_and_private(state):
     connection = Connection(state.endpoint, 7, 1, "0.1.0", 1.5)
-    paths.write_connection(state, connection)
-    assert paths.read_connection(state) == connection
+    connection_file.write(state, connection)
+    assert connection_file.read(state) == connection
     assert stat.S_IMODE(state.connection_file.stat().st_mode) == 0o600
     assert [path.name for path in state.folder.iterdir()] == ["connection.json"]
 
@@ -131,16 +132,16 @@ def test_the_connection_file_is_whole_and_private(state):
 )
 def test_a_connection_file_of_rubbish_is_as_good_as_none(state, content):
     state.connection_file.write_text(content)
-    assert paths.read_connection(state) is None
-    assert paths.find_service() is None
+    assert connection_file.read(state) is None
+    assert discovery.find_service() is None
 
 
 def test_a_connection_file_cannot_lead_away_from_the_machine(state):
-    paths.write_connection(state, Connection("tcp://203.0.113.1:80", 1, 1, "", 0.0))
-    assert paths.read_connection(state) is None
+    connection_file.write(state, Connection("tcp://203.0.113.1:80", 1, 1, "", 0.0))
+    assert connection_file.read(state) is None
 
 
 def test_a_linked_connection_file_is_not_followed(state):
     (state.folder / "real.json").write_text("{}")
     state.connection_file.symlink_to("real.json")
-    assert paths.read_connection(state) is None
+    assert connection_file.read(state) is None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from colorize_client import HintTiles, Options, Picture, codec, errors
-from colorize_client.codec import Array
+from colorize_client import HintTiles, Options, Picture, codec, errors, messages
+from colorize_client.messages import Array
 
 SPECIFICATION = (Path(__file__).parents[2] / "daemon" / "PROTOCOL.md").read_text(encoding="utf-8")
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", SPECIFICATION, re.DOTALL)]
@@ -66,7 +66,7 @@ def test_the_specification_lists_every_code_with_its_sentence():
 
 def test_the_specification_states_the_limits():
     for name in ("MAX_HEADER_BYTES", "MAX_FRAMES", "MAX_ID_CHARS", "MAX_ITEMS", "MAX_SIDE", "MAX_PIXELS", "MAX_TILES"):
-        assert f"| `{name}` | {getattr(codec, name)} |" in SPECIFICATION
+        assert f"| `{name}` | {getattr(messages, name)} |" in SPECIFICATION
 
 
 def test_every_code_has_one_sentence_that_says_what_to_do():
@@ -95,7 +95,7 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
         ([b"\xdd\xff\xff\xff\xff"], errors.BadMessage, "msgpack"),
         ([b"\x91" * 60000], errors.BadMessage, "msgpack"),
         ([b"\x81\xa1v" + b"\xd4\x05x"], errors.BadMessage, "msgpack"),
-        ([bytes(codec.MAX_HEADER_BYTES + 1)], errors.BadMessage, "65537 bytes"),
+        ([bytes(messages.MAX_HEADER_BYTES + 1)], errors.BadMessage, "65537 bytes"),
         ([msgpack.packb({"v": 1, "id": "a", "type": "status"})] * 10, errors.BadMessage, "10 frames"),
         ([msgpack.packb({"v": 1, "id": "x" * 65, "type": "status"})], errors.BadMessage, "header.id"),
         ([msgpack.packb({"v": 1, "id": 5, "type": "status"})], errors.BadMessage, "header.id"),
@@ -169,7 +169,7 @@ def test_an_array_that_is_not_as_described_is_refused(spec, raw):
     ],
 )
 def test_hints_that_do_not_fit_are_refused(tiles, nbytes):
-    packed = codec.pack_tiles(tiles)
+    packed = messages.pack_tiles(tiles)
     hints = {
         "tiles": {"shape": [len(tiles), 4], "dtype": "u16", "frame": 1},
         "array": {"shape": [nbytes], "dtype": "u8", "frame": 2},
@@ -179,7 +179,7 @@ def test_hints_that_do_not_fit_are_refused(tiles, nbytes):
 
 
 def test_too_many_tiles_are_refused_before_they_are_read():
-    count = codec.MAX_TILES + 1
+    count = messages.MAX_TILES + 1
     hints = {"tiles": {"shape": [count, 4], "dtype": "u16", "frame": 1}}
     with pytest.raises(errors.BadHints, match="hint"):
         codec.decode_request([*colorize(hints=hints), bytes(8 * count)])
@@ -190,7 +190,7 @@ def test_random_damage_is_always_a_protocol_or_request_error():
     dice = random.Random(7)
     picture = Picture(4, 2, "u8", bytes(8))
     hints = HintTiles([(0, 0, 2, 2)], [bytes(16)]).to_wire(4, 2)
-    good = codec.encode(codec.Colorize("a", codec.Image(picture.key, 4, 2, picture.array), hints))
+    good = codec.encode(messages.Colorize("a", messages.Image(picture.key, 4, 2, picture.array), hints))
     refused = 0
     for _ in range(5000):
         header = bytearray(good[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from colorize_engine.colour import gamut as colour
+from colorize_engine.colour import conversions, gamut
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from skimage import data
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ def lab_of(name: str, cell: int) -> tuple[Tensor, Tensor]:
     """Lab (3, H, W) of a photograph cut to whole cells, and its mean over each cell (3, h, w)."""
     rgb = torch.from_numpy(getattr(data, name)().astype(np.float32) / 255.0).permute(2, 0, 1)
     height, width = (side // cell * cell for side in rgb.shape[1:])
-    lab = colour.srgb_to_lab(rgb[:, :height, :width])
+    lab = conversions.srgb_to_lab(rgb[:, :height, :width])
     return lab, nn.functional.avg_pool2d(lab[None], cell)[0]
 
 
@@ -61,7 +61,7 @@ def test_a_cell_at_its_own_lightness_has_exactly_the_chroma_it_was_given() -> No
 @pytest.mark.parametrize("rows", [1, 7, 64])
 def test_bands_join_bit_exactly_whatever_their_height(shape: tuple[int, int], rows: int) -> None:
     lift, gray = any_lift(*shape)
-    lightness = colour.gray_to_lightness(gray)
+    lightness = conversions.gray_to_lightness(gray)
     whole = lift.rows(0, shape[0], lightness)
     starts = range(0, min(shape[0], 20 * rows), rows)
     bands = [lift.rows(y, min(y + rows, shape[0]), lightness[y : y + rows]) for y in starts]
@@ -76,8 +76,8 @@ def test_render_bands_gives_every_row_once_and_in_order(shape: tuple[int, int], 
     lift, gray = any_lift(*shape)
     bands = list(render_bands(lift, gray, layout))
     assert [y for y, _ in bands] == list(np.cumsum([0, *(len(band) for _, band in bands[:-1])]))
-    lightness = colour.gray_to_lightness(gray)
-    expected = colour.render_band(lightness, lift.rows(0, shape[0], lightness), layout)
+    lightness = conversions.gray_to_lightness(gray)
+    expected = gamut.render_band(lightness, lift.rows(0, shape[0], lightness), layout)
     assert (np.concatenate([band for _, band in bands]) == expected).all()
 
 

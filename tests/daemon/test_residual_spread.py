@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from colorize_engine import residual_spread as spread
-from colorize_engine.colour import gamut as colour
+from colorize_engine import residual_spread
+from colorize_engine.colour import conversions
 from colorize_engine.residual_spread import spread_residual
 from scipy import sparse
 from skimage import data
@@ -36,11 +36,11 @@ def solved(residual: Tensor, weight: Tensor, lightness: Tensor) -> np.ndarray:
     pairs = [(cells[:, :-1], cells[:, 1:]), (cells[:-1], cells[1:])]
     first, second = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
     flat = lightness.double().numpy().ravel()
-    conductance = np.exp(-(((flat[first] - flat[second]) / spread.SIGMA) ** 2))
+    conductance = np.exp(-(((flat[first] - flat[second]) / residual_spread.SIGMA) ** 2))
     links = sparse.coo_matrix((conductance, (first, second)), shape=(height * width,) * 2).tocsr()
     links = links + links.T
-    data_term = spread.DATA * weight.double().numpy().ravel()
-    matrix = sparse.diags(np.asarray(links.sum(axis=1)).ravel() + data_term + spread.SCREENING) - links
+    data_term = residual_spread.DATA * weight.double().numpy().ravel()
+    matrix = sparse.diags(np.asarray(links.sum(axis=1)).ravel() + data_term + residual_spread.SCREENING) - links
     right_side = (data_term * residual.double().numpy().reshape(2, -1)).T
     return sparse.linalg.splu(matrix.tocsc()).solve(right_side).T.reshape(2, height, width)
 
@@ -99,7 +99,7 @@ def test_between_two_hints_the_colour_changes_smoothly() -> None:
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_hints_on_photographs_are_obeyed_and_nothing_overshoots(name: str, count: int) -> None:
     rgb = torch.from_numpy(getattr(data, name)().astype(np.float32) / 255.0).permute(2, 0, 1)
-    lightness = nn.functional.interpolate(colour.srgb_to_lab(rgb)[None, :1], size=(101, 130), mode="area")[0, 0]
+    lightness = nn.functional.interpolate(conversions.srgb_to_lab(rgb)[None, :1], size=(101, 130), mode="area")[0, 0]
     residual, weight = scattered((101, 130), count)
     found = spread_residual(residual, weight, lightness)
     asked = residual[:, weight > 0.0]
@@ -111,7 +111,7 @@ def test_hints_on_photographs_are_obeyed_and_nothing_overshoots(name: str, count
 @pytest.mark.parametrize("count", [10, 200])
 def test_on_photographs_the_truth_is_approached_as_by_an_exact_solution(name: str, count: int) -> None:
     rgb = torch.from_numpy(getattr(data, name)().astype(np.float32) / 255.0).permute(2, 0, 1)
-    lab = nn.functional.interpolate(colour.srgb_to_lab(rgb)[None], size=(96, 112), mode="area")[0]
+    lab = nn.functional.interpolate(conversions.srgb_to_lab(rgb)[None], size=(96, 112), mode="area")[0]
     blurred = nn.functional.interpolate(nn.functional.adaptive_avg_pool2d(lab[None, 1:], 8), size=(96, 112))[0]
     residual = lab[1:] - blurred
     _, weight = scattered((96, 112), count)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from colorize_engine.colour import rows as planes
+from colorize_engine.colour import rows
 from colorize_engine.colour.constants import AB16_SCALE
 from skimage import color, data
 
@@ -22,32 +22,32 @@ def ab16(lab: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_neutral_stays_what_it_was(dtype: type) -> None:
     gray = ramp(dtype)
-    merged = planes.merge(gray, np.zeros((*gray.shape, 2), np.int16), np.dtype(dtype))
+    merged = rows.merge(gray, np.zeros((*gray.shape, 2), np.int16), np.dtype(dtype))
     assert (merged == gray[..., None]).all()
 
 
 @pytest.mark.parametrize(("dtype", "factor"), [(np.uint8, 257), (np.uint16, 1)])
 def test_luminance_of_neutral_is_exact(dtype: type, factor: int) -> None:
     gray = ramp(dtype)
-    assert (planes.luminance(np.repeat(gray[..., None], 3, axis=2)) == gray.astype(np.uint16) * factor).all()
+    assert (rows.luminance(np.repeat(gray[..., None], 3, axis=2)) == gray.astype(np.uint16) * factor).all()
 
 
 def test_a_photograph_comes_back() -> None:
     photograph = data.astronaut()
     lab = color.rgb2lab(photograph)
-    merged = planes.merge(planes.luminance(photograph), ab16(lab), np.dtype(np.uint8))
+    merged = rows.merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint8))
     assert np.abs(merged.astype(int) - photograph).max() <= 1
 
 
 def test_lightness_is_kept_to_the_depth_of_the_result() -> None:
     photograph = data.astronaut()
     lab = color.rgb2lab(photograph)
-    merged = planes.merge(planes.luminance(photograph), ab16(lab), np.dtype(np.uint16))
+    merged = rows.merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint16))
     assert np.abs(color.rgb2lab(merged / 65535.0)[..., 0] - lab[..., 0]).max() < LIGHTNESS
 
 
 def test_what_is_out_of_gamut_is_clipped() -> None:
     vivid = np.full((1, 1, 2), 120 * AB16_SCALE, np.int16)
-    merged = planes.merge(np.full((1, 1), 128, np.uint8), vivid, np.dtype(np.uint8))
+    merged = rows.merge(np.full((1, 1), 128, np.uint8), vivid, np.dtype(np.uint8))
     assert merged[0, 0, 0] == 255
     assert merged[0, 0, 2] == 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Client, HintTiles, connect, launcher, paths
+from colorize_client import Client, HintTiles, connect, discovery, launcher
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
@@ -49,7 +49,7 @@ def test_the_services_threads_do_not_spin_for_long():
         environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
         environment.pop("GOMP_SPINCOUNT", None)
         daemon = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-        wait_for(paths.find_service)
+        wait_for(discovery.find_service)
         with connect(client="tests", launch=False) as client:
             client.colorize(picture_of(noise(40, 60)), on_band=Canvas(40, 60).on_band)
             client.stop()

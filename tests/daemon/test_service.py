@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from colorize_client import CurveKeys, connect, errors, paths
+from colorize_client import CurveKeys, connect, connection_file, discovery, errors, lock
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_daemon import main as service
 from service_fixtures import PATIENCE, STANDIN_DAEMON, Canvas, Dealer, noise, picture_of, start_daemon, wait_for
@@ -63,17 +63,17 @@ def test_a_stale_socket_and_connection_file_are_replaced(state):
     with connect() as first:
         pid = first.status()["pid"]
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: paths.find_service() is None)
+    wait_for(lambda: discovery.find_service() is None)
     assert state.socket.exists()
     assert state.connection_file.exists()
     with connect() as second:
-        assert second.status()["pid"] == paths.read_connection(state).pid != pid
+        assert second.status()["pid"] == connection_file.read(state).pid != pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_cleanly_in_the_middle_of_work(state, number):
     daemon = start_daemon()
-    wait_for(paths.find_service)
+    wait_for(discovery.find_service)
     with Dealer(state.endpoint) as dealer:
         dealer.send(*ask_for(picture_of(noise(20, 20)), "x", "slow"))
         wait_for(lambda: dealer.read()[0]["stage"] == "encode")
@@ -120,7 +120,7 @@ def test_an_endpoint_of_its_own_is_announced(state):
     folder = state.folder.parent / "elsewhere"
     folder.mkdir(mode=0o700)
     daemon = start_daemon("--endpoint", f"ipc://{folder}/own.sock")
-    wait_for(paths.find_service)
+    wait_for(discovery.find_service)
     with connect(launch=False) as client:
         assert client.endpoint == client.status()["endpoint"] == f"ipc://{folder}/own.sock"
     assert stop(daemon) == 0
@@ -134,7 +134,7 @@ def test_an_endpoint_in_the_open_is_refused(state, capsys, endpoint):
 
 def test_idle_models_and_pictures_leave_memory(state):
     daemon = start_daemon("--idle-unload", "0.005")
-    wait_for(paths.find_service)
+    wait_for(discovery.find_service)
     picture, canvas = picture_of(noise(20, 20)), Canvas(20, 20)
     with connect(launch=False) as client:
         client.colorize(picture, on_band=canvas.on_band)
@@ -146,7 +146,7 @@ def test_idle_models_and_pictures_leave_memory(state):
 
 def test_the_cache_keeps_to_its_bytes_and_to_the_newest(state):
     daemon = start_daemon("--cache-bytes", "1000")
-    wait_for(paths.find_service)
+    wait_for(discovery.find_service)
     canvas = Canvas(20, 20)
     small = [picture_of(noise(20, 20, seed=seed)) for seed in range(3)]
     with connect(launch=False) as client:
@@ -204,7 +204,7 @@ def test_an_activated_daemon_waits_for_the_one_before_it_to_end(state):
         listening.listen()
         dealer.ask(id="h", type="hello", versions=[1], client="early")
         words = [sys.executable, "-c", ACTIVATE, str(listening.fileno()), *STANDIN_DAEMON]
-        with paths.locked(state.service_lock) as ours:
+        with lock.locked(state.service_lock) as ours:
             assert ours
             daemon = subprocess.Popen(words, pass_fds=[listening.fileno()])
             assert not dealer.socket.poll(1500)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.data import PackedPhotographs, draw_crop, lightness_statistics, manifest, overlap, pack, split
 from PIL import Image
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterise, recolour_object
 
 SETTINGS = HintSettings()

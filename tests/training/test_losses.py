@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.bins import annealed_mean, bin_centres
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights
 

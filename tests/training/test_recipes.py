@@ -10,7 +10,7 @@ import pytest
 import torch
 from colorize_client import Client, Options, connect, launcher
 from colorize_engine import weights
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.commands.export import export
 from colorize_training.data import PackedPhotographs, planes, squash
 from colorize_training.names import NAMES

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from colorize_engine import networks, weights
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.vgg import VggStages
 from colorize_engine.networks.vgg_regression import VggRegression, VggRegressionConfig
 from colorize_training.commands import ablate

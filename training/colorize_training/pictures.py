@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from colorize_client import HintTiles
 from colorize_engine.colorizer import Colorizer, Embedding
-from colorize_engine.colour.gamut import lab_to_srgb, srgb_to_lab
+from colorize_engine.colour.conversions import lab_to_srgb, srgb_to_lab
 from PIL import Image
 
 from colorize_training.data import planes

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 
 GRID = 10.0
 

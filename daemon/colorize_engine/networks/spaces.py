@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from colorize_engine.colour.constants import A_SCALE, B_SCALE, WHITE
-from colorize_engine.colour.gamut import cube, cube_root, lab_to_srgb, linear_to_srgb, srgb_to_lab
+from colorize_engine.colour.conversions import cube, cube_root, lab_to_srgb, linear_to_srgb, srgb_to_lab
 
 # u', v' of D65 (CIE 15:2004 section 8.2.2)
 _WHITE_U = 4 * WHITE[0] / (-2 * WHITE[0] + 12 * WHITE[1] + 3)

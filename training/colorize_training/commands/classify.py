@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from colorize_engine import weights
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.imagenet import normalise
 from colorize_engine.networks.served import CHROMA_STRIDE
 from torch import Tensor, nn

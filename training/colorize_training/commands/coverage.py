@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from colorize_engine import weights
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.served import CHROMA_STRIDE, ServedNetwork
 from colorize_engine.networks.spaces import YUV
 from torch import Tensor

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer
-from colorize_engine.colour.gamut import render_band, srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
+from colorize_engine.colour.gamut import render_band
 from colorize_engine.guided_lift import GuidedLift
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,7 +1,7 @@
 """Numbers that a recipe needs of its training photographs."""
 
 import numpy as np
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 
 from colorize_training.data.crops import planes
 from colorize_training.data.photographs import PackedPhotographs

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer, Embedding
-from colorize_engine.colour import gamut as colour
+from colorize_engine.colour import gamut
 from colorize_engine.network_input import Frame
 from colorize_engine.networks.served import CHROMA_STRIDE
 from colorize_engine.networks.spaces import CIELAB, ChromaSpace
@@ -149,4 +149,4 @@ def _now(device: torch.device) -> float:
 def _with_chroma(rgb: np.ndarray, ab: np.ndarray) -> np.ndarray:
     lightness = torch.from_numpy(to_lab(rgb)[..., 0].copy())
     chroma = torch.from_numpy(np.ascontiguousarray(ab.transpose(2, 0, 1), dtype=np.float32))
-    return colour.render_band(lightness, chroma, "rgb8")
+    return gamut.render_band(lightness, chroma, "rgb8")

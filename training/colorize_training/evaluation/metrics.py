@@ -1,7 +1,7 @@
 """Measures of one coloured picture against the true one; both are 8-bit sRGB (H, W, 3) with the same lightness."""
 
 import numpy as np
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.spaces import ChromaSpace
 from scipy import ndimage
 from torch.nn import functional as F

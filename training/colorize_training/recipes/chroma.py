@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from colorize_engine import weights
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.bins import bin_centres
 from colorize_engine.networks.chroma import Chroma, ChromaConfig
 from colorize_engine.networks.encoders import ENCODERS

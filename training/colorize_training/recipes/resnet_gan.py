@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.resnet_unet import AB_SCALE, ResNetUNet, ResNetUNetConfig
 from colorize_engine.networks.spaces import CIELAB
 from torch import Tensor, nn

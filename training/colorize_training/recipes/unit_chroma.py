@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from colorize_engine.colour.gamut import srgb_to_lab
+from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.spaces import ChromaSpace
 from torch import Tensor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from colorize_engine.colour.gamut import lab_to_srgb, srgb_to_lab
+from colorize_engine.colour.conversions import lab_to_srgb, srgb_to_lab
 from colorize_engine.networks.served import CHROMA_STRIDE, ServedNetwork
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn

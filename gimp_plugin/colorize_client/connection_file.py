@@ -1,0 +1,53 @@
+"""The connection file: a running service says in it where it listens."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+
+from colorize_client.errors import UnsafePlace
+from colorize_client.paths import Place
+
+MAX_CONNECTION_FILE = 4096  # bytes
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What the connection file says about the service that wrote it; `started` is seconds since the epoch."""
+
+    endpoint: str
+    pid: int
+    protocol: int
+    version: str
+    started: float
+
+
+def read(place: Place) -> Connection | None:
+    """What the connection file says, None where there is none or it is not a whole one of ours."""
+    try:
+        descriptor = os.open(place.connection_file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            raise UnsafePlace(f"{place.connection_file} belongs to another user; remove it")
+        content = file.read(MAX_CONNECTION_FILE)
+    try:
+        connection = Connection(**json.loads(content))
+    except (ValueError, TypeError):
+        return None
+    return connection if str(connection.endpoint).startswith("ipc://") else None
+
+
+def write(place: Place, connection: Connection) -> None:
+    """Puts the connection file in place, whole or not at all, mode 0600."""
+    descriptor, name = tempfile.mkstemp(dir=place.folder, prefix="connection.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(connection), file)
+        os.replace(name, place.connection_file)
+    except OSError:
+        os.unlink(name)
+        raise
