@@ -7,8 +7,8 @@ from typing import Any
 import layers
 import records
 from gi.repository import Gimp, GimpUi, GLib, Gtk
-from job import CLIENT
 from text import DOMAIN, _
+from version import CLIENT
 
 NO_LAYER = "none"  # among the numbers of layers
 SPACING = 6

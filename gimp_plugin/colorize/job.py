@@ -1,6 +1,5 @@
 """One run: read the photograph and its hints, have them coloured, put the colours into the image."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,8 @@ from gi.repository import Gegl, Gimp
 from records import Settings
 from result_layer import Result
 from text import _, marked
+from version import CLIENT
 
-VERSION = "0.1.0"
-CLIENT = f"gimp-plug-in {VERSION} (process {os.getpid()})"
 NAMELESS = marked("Waiting for the colour service…")
 STAGES = {  # of the service: what the person reads, and the part of the progress bar that is its own
     "queued": (NAMELESS, 0.05, 0.05),

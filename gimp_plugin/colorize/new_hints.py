@@ -2,9 +2,9 @@
 
 import layers
 import records
+from edits import make_rgb, undo_step
 from gi.repository import Gimp
 from records import HintsRecord
-from result_layer import make_rgb, undo_step
 from text import _
 
 

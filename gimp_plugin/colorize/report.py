@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from gi.repository import Gimp
-from job import CLIENT, VERSION
 from text import _
+from version import CLIENT, VERSION
 
 LOG_LINES = 30
 MEGABYTE = 1 << 20

@@ -6,12 +6,10 @@ with the plug-in. (Measured at 24 megapixels: the step that touches the image ta
 shadow; keeping the bands as bytes instead took 0.7 s and twice the memory.)
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import layers
 import pixels
 import records
+from edits import make_rgb, undo_step
 from gi.repository import Gegl, Gimp
 from records import ResultRecord, Settings
 from refusal import Refusal
@@ -120,22 +118,6 @@ class Result:
         layer = self._insert(_same_place(self.photo, copy), name)
         copy.undo_enable()
         return layer
-
-
-@contextmanager
-def undo_step(image: Gimp.Image) -> Iterator[None]:
-    """All changes inside are undone by one Undo."""
-    image.undo_group_start()
-    try:
-        yield
-    finally:
-        image.undo_group_end()
-
-
-def make_rgb(image: Gimp.Image) -> None:
-    """A grayscale image would turn colours into gray without a word."""
-    if image.get_base_type() != Gimp.ImageBaseType.RGB:
-        image.convert_rgb()
 
 
 def _size(layer: Gimp.Layer) -> tuple[int, int]:

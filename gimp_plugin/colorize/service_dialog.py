@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import report
 from gi.repository import Gdk, GimpUi, GLib, Gtk
-from job import CLIENT
 from text import DOMAIN, _
+from version import CLIENT
 
 WIDTH, HEIGHT = 720, 480
 RESTART, COPY, REFRESH = 1, 2, 3

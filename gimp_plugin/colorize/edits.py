@@ -1,0 +1,22 @@
+"""Changes to an image that several commands make."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gi.repository import Gimp
+
+
+@contextmanager
+def undo_step(image: Gimp.Image) -> Iterator[None]:
+    """All changes inside are undone by one Undo."""
+    image.undo_group_start()
+    try:
+        yield
+    finally:
+        image.undo_group_end()
+
+
+def make_rgb(image: Gimp.Image) -> None:
+    """A grayscale image would turn colours into gray without a word."""
+    if image.get_base_type() != Gimp.ImageBaseType.RGB:
+        image.convert_rgb()
