@@ -3,6 +3,7 @@
 import shutil
 import signal
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from photographs import PHOTOGRAPHS, Photograph, load_photograph
 
 STATE_VARIABLE = "GIMP_COLORIZE_STATE"
 OUTPUT = Path(__file__).parent / "output"
+PART_SECONDS: dict[str, float] = defaultdict(float)
 
 
 @pytest.fixture(scope="session")
@@ -81,3 +83,17 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} may not be skipped here: {report.longrepr[2]}"
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """The time of a test, of its set-up and of its clean-up belong to its part, the folder below tests/."""
+    folders = Path(report.nodeid.split("::")[0]).parts
+    PART_SECONDS[folders[1] if len(folders) > 2 else "other"] += report.duration
+
+
+@pytest.hookimpl(trylast=True)  # after the slowest tests, and before pytest's closing line
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if PART_SECONDS:
+        parts = " · ".join(f"{part} {seconds:.0f} s" for part, seconds in PART_SECONDS.items())
+        terminalreporter.section("time of each part")
+        terminalreporter.write_line(parts)
