@@ -8,6 +8,7 @@ the rest. `vendor` holds what the client needs of pyzmq and msgpack, because GIM
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import gi
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
 import job  # noqa: E402
 import layers  # noqa: E402
 import new_hints  # noqa: E402
-import records  # noqa: E402
+from colorize_client import ColorizeError  # noqa: E402
 from records import Settings  # noqa: E402
 from refusal import Refusal, wrong_call  # noqa: E402
 from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
@@ -58,7 +59,7 @@ class Colorize(Gimp.PlugIn):
 
 def _procedure(plug_in: Colorize, name: str, run: Callable) -> Gimp.ImageProcedure:
     procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, _guarded(run), None)
-    procedure.set_image_types("*")  # indexed images too: being told the reason is better than a grey entry
+    procedure.set_image_types("*")  # indexed images too: a reason is better than an entry that is grayed out
     procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
     return procedure
 
@@ -160,17 +161,15 @@ def _guarded(run: Callable) -> Callable:
 
 
 def _sentence(error: Exception) -> str:
-    """A failure in words that a person can act on."""
+    """A failure in words that the user can act on."""
     if isinstance(error, ImportError):
         return _("A part of the plug-in is missing ({name}); run install.sh again.").format(name=error.name)
-    from colorize_client import ColorizeError
-
     if isinstance(error, ColorizeError):
         print(error.report(), file=sys.stderr)
         return _(error.sentence)
     traceback.print_exception(error)
-    return _("The plug-in met a fault of its own ({fault}); the image is as it was. Please report it.").format(
-        fault=f"{type(error).__name__}: {error}"
+    return _("The plug-in met an internal error ({error}); the image is as it was. Please report it.").format(
+        error=f"{type(error).__name__}: {error}"
     )
 
 
@@ -211,8 +210,7 @@ def run_colorize(
 
 
 def _settings(config: Config) -> Settings:
-    names = ("model", "vividness", "saturation", "output")
-    return Settings(**{name: config.get_property(name) for name in names})
+    return Settings(**{field.name: config.get_property(field.name) for field in fields(Settings)})
 
 
 def _checked_hints(hints: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
@@ -257,9 +255,8 @@ def run_with_hints(
                 " then run this again."
             ).format(layer=photo.get_name())
         )
-    result = layers.find_result(image, photo)
-    settings = records.read_result(result).settings if result else Settings()
-    layer, notes = job.colorize(photo, hints, settings)
+    record = layers.last_record(image, photo)
+    layer, notes = job.colorize(photo, hints, record.settings if record else Settings())
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
         _show(layer, image, notes)
     return _done(procedure, layer, Gimp.Layer)
@@ -290,7 +287,7 @@ def run_service(
     import report
 
     if run_mode == Gimp.RunMode.NONINTERACTIVE:
-        return _done(procedure, report.collect(launch=True), GObject.TYPE_STRING)
+        return _done(procedure, report.collect(Gimp.version()), GObject.TYPE_STRING)
     import service_dialog
 
     service_dialog.show()

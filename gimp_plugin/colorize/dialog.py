@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import layers
-import records
+import parasites
+from colorize_client import ColorizeError
 from gi.repository import Gimp, GimpUi, GLib, Gtk
 from text import DOMAIN, _
 from version import CLIENT
@@ -15,7 +16,7 @@ SPACING = 6
 
 
 def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> bool:
-    """Lets a person choose; `config` then holds the choice. False where they cancelled."""
+    """Lets the user choose; `config` then holds the choice. False where the user cancelled."""
     GimpUi.init(DOMAIN)
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Colorize Photo"))
     dialog.set_ok_label(_("Coloriz_e"))
@@ -44,7 +45,7 @@ def _own_rows(
     _add_row(grid, column, 1, _("H_int layer"), _hint_list(config, image, photo))
     models = ModelList(config)
     _add_row(grid, column, 2, _("_Model"), models.combo)
-    grid.attach(models.news, 1, 3, 1, 1)
+    grid.attach(models.state, 1, 3, 1, 1)
     return grid
 
 
@@ -68,7 +69,7 @@ def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Laye
     combo = Gtk.ComboBoxText()
     combo.append(NO_LAYER, _("No hints"))
     for layer in layers.all_layers(image):
-        if layer != photo and layer.has_alpha() and not records.carries_result(layer):
+        if layer != photo and layer.has_alpha() and not parasites.carries_result(layer):
             combo.append(str(layer.get_id()), layer.get_name())
     hints = config.get_property("hints")
     combo.set_active_id(str(hints.get_id()) if hints else NO_LAYER)
@@ -83,14 +84,14 @@ def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Laye
 
 
 class ModelList:
-    """The installed models. The service is asked for them, and started, while the person looks at the dialog."""
+    """The installed models. The service is asked for them, and started, while the user looks at the dialog."""
 
     def __init__(self, config: Gimp.ProcedureConfig) -> None:
         self._config = config
         self.combo = Gtk.ComboBoxText()
         self.combo.append("", _("Default model"))
-        self.news = Gtk.Label(label=_("Starting the colour service…"), xalign=0.0, wrap=True, max_width_chars=50)
-        self.news.get_style_context().add_class("dim-label")
+        self.state = Gtk.Label(label=_("Starting the colour service…"), xalign=0.0, wrap=True, max_width_chars=50)
+        self.state.get_style_context().add_class("dim-label")
         self._select()
         self.combo.connect("changed", self._choose)
         config.connect("notify::model", self._select)
@@ -105,25 +106,25 @@ class ModelList:
     def _choose(self, combo: Gtk.ComboBoxText) -> None:
         self._config.set_property("model", combo.get_active_id() or "")
 
-    def _show(self, models: list[dict[str, Any]], news: str) -> bool:
+    def _show(self, models: list[dict[str, Any]], state: str) -> bool:
         known = {row[1] for row in self.combo.get_model()}
         for model in models:
             if model["name"] not in known:
                 self.combo.append(model["name"], model.get("title") or model["name"])
-        self.news.set_text(news)
+        self.state.set_text(state)
         return GLib.SOURCE_REMOVE
 
 
 def _ask_service(show: Callable[[list[dict[str, Any]], str], bool]) -> None:
     """Runs beside the dialog, and hands what it learnt to the dialog's own thread."""
-    from colorize_client import ColorizeError, connect
+    from colorize_client import connect
 
     try:
         with connect(client=CLIENT) as service:
             models, status = service.models(), service.status()
         default = next((model for model in models if model.get("default")), None)
         title = default.get("title") or default["name"] if default else "–"
-        news = _("Ready: {model}, on {device}").format(model=title, device=status.get("device"))
+        state = _("Ready: {model}, on {device}").format(model=title, device=status.get("device"))
     except ColorizeError as error:
-        models, news = [], _(error.sentence)
-    GLib.idle_add(show, models, news)
+        models, state = [], _(error.sentence)
+    GLib.idle_add(show, models, state)

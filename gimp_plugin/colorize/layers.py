@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-import records
+import parasites
 from gi.repository import Gimp
+from records import NO_LAYER, ResultRecord
 from refusal import Refusal, wrong_call
 from text import _, marked
 
@@ -11,7 +12,7 @@ HINTS_NAME = marked("Colour hints")
 
 
 def photo_of(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
-    """The photograph that a person means who has selected `drawables`.
+    """The photograph that the user means who has selected `drawables`.
 
     The layer itself; the layer of a mask that is being edited; where a hint layer or a result is selected, the
     photograph that it belongs to.
@@ -21,11 +22,11 @@ def photo_of(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
     """
     refuse_indexed(image)
     layer = _selected_layer(drawables)
-    result = records.read_result(layer)
+    result = parasites.read_result(layer)
     if result is not None:
         return _by_tattoo(image, result.photo) or _layer_below(layer)
     if is_hint_layer(image, layer):
-        hints = records.read_hints(layer)
+        hints = parasites.read_hints(layer)
         return (hints and _by_tattoo(image, hints.photo)) or _layer_below(layer)
     return layer
 
@@ -61,9 +62,9 @@ def _selected_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
 
 def is_hint_layer(image: Gimp.Image, layer: Gimp.Layer) -> bool:
     """Whether hints are painted on this layer: ours, one that a result was made with, or one of that name."""
-    if records.read_hints(layer) is not None:
+    if parasites.read_hints(layer) is not None:
         return True
-    used = {record.hints for record in map(records.read_result, all_layers(image)) if record}
+    used = {record.hints for record in map(parasites.read_result, all_layers(image)) if record}
     names = (HINTS_NAME, _(HINTS_NAME))
     return layer.get_tattoo() in used or (layer.has_alpha() and layer.get_name().startswith(names))
 
@@ -74,22 +75,28 @@ def find_hint_layer(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
     owners = [_owner(image, layer) for layer in candidates]
     tattoo = photo.get_tattoo()
     mine = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == tattoo]
-    nobodys = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == records.NO_LAYER]
+    nobodys = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == NO_LAYER]
     return next(iter(mine + nobodys), None)
 
 
 def _owner(image: Gimp.Image, hints: Gimp.Layer) -> int:
-    record = records.read_hints(hints)
-    return record.photo if record and _by_tattoo(image, record.photo) else records.NO_LAYER
+    record = parasites.read_hints(hints)
+    return record.photo if record and _by_tattoo(image, record.photo) else NO_LAYER
 
 
 def find_result(image: Gimp.Image, photo: Gimp.Layer, output: str | None = None) -> Gimp.Layer | None:
     """The topmost result layer of a photograph, of one kind of output or of any."""
     for layer in all_layers(image):
-        record = records.read_result(layer)
+        record = parasites.read_result(layer)
         if record and record.photo == photo.get_tattoo() and output in (None, record.settings.output):
             return layer
     return None
+
+
+def last_record(image: Gimp.Image, photo: Gimp.Layer) -> ResultRecord | None:
+    """The record of a photograph's topmost result layer."""
+    result = find_result(image, photo)
+    return parasites.read_result(result) if result else None
 
 
 def all_layers(image: Gimp.Image) -> Iterator[Gimp.Layer]:
@@ -115,7 +122,7 @@ def siblings(layer: Gimp.Layer) -> list[Gimp.Layer]:
 def _layer_below(layer: Gimp.Layer) -> Gimp.Layer:
     image, row = layer.get_image(), siblings(layer)
     for below in row[row.index(layer) + 1 :]:
-        if not records.carries_result(below) and not is_hint_layer(image, below):
+        if not parasites.carries_result(below) and not is_hint_layer(image, below):
             return below
     raise Refusal(
         _(

@@ -1,7 +1,7 @@
-"""The transparent layer on which a person paints colour hints."""
+"""The transparent layer on which the user paints colour hints."""
 
 import layers
-import records
+import parasites
 from edits import make_rgb, undo_step
 from gi.repository import Gimp
 from records import HintsRecord
@@ -19,7 +19,7 @@ def add(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer:
         kind, mode = Gimp.ImageType.RGBA_IMAGE, Gimp.LayerMode.NORMAL
         layer = Gimp.Layer.new(image, _(layers.HINTS_NAME), width, height, kind, 100.0, mode)
         image.insert_layer(layer, None, 0)
-        records.write(layer, HintsRecord(photo.get_tattoo()))
+        parasites.write(layer, HintsRecord(photo.get_tattoo()))
     image.set_selected_layers([layer])
     Gimp.displays_flush()
     return layer

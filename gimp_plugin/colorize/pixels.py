@@ -1,13 +1,10 @@
 """Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of a hint layer."""
 
+import tiles
 from gi.repository import Gegl, Gimp
 
-TILE = 256
 STRIP = 256
-CHANNELS = 4  # of a hint tile: R'G'B'A u8
 EIGHT_BIT = (Gimp.Precision.U8_LINEAR, Gimp.Precision.U8_NON_LINEAR, Gimp.Precision.U8_PERCEPTUAL)
-
-Tiles = tuple[list[tuple[int, int, int, int]], list[bytes]]
 
 
 def is_eight_bit(image: Gimp.Image) -> bool:
@@ -39,7 +36,7 @@ def _deep_gray(buffer: Gegl.Buffer, width: int, height: int) -> bytes:
     return b"".join(strips)
 
 
-def hint_tiles(hints: Gimp.Layer, photo: Gimp.Layer) -> Tiles:
+def hint_tiles(hints: Gimp.Layer, photo: Gimp.Layer) -> tuple[list[tiles.Rectangle], list[bytes]]:
     """The painted tiles of a hint layer in the photograph's pixels: ([(x, y, w, h)], [R'G'B'A u8 bytes]).
 
     Tiles that are wholly transparent are left out, whatever colour lies under the transparency. Reading all four
@@ -48,24 +45,12 @@ def hint_tiles(hints: Gimp.Layer, photo: Gimp.Layer) -> Tiles:
     width, height = photo.get_width(), photo.get_height()
     buffer, dx, dy = _visible_hints(hints), *_offset_between(photo, hints)
     places, data = [], []
-    for y in range(0, height, TILE):
-        for x in range(0, width, TILE):
-            w, h = min(TILE, width - x), min(TILE, height - y)
-            pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")
-            if _is_painted(pixels):
-                places.append((x, y, w, h))
-                data.append(pixels)
+    for x, y, w, h in tiles.cut(width, height):
+        pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")
+        if tiles.is_painted(pixels):
+            places.append((x, y, w, h))
+            data.append(pixels)
     return places, data
-
-
-_NOTHING = bytes(CHANNELS * TILE * TILE)
-
-
-def _is_painted(pixels: bytes) -> bool:
-    if _NOTHING.startswith(pixels):
-        return False
-    alpha = pixels[CHANNELS - 1 :: CHANNELS]
-    return alpha.count(0) != len(alpha)
 
 
 def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:

@@ -4,7 +4,7 @@ from gi.repository import Gimp
 
 
 class Refusal(Exception):
-    """A sentence for people: which layer or image, what is wrong, what to do.
+    """A sentence for the user: which layer or image, what is wrong, what to do.
 
     `status` tells a calling script whether its arguments were at fault or the work failed.
     """

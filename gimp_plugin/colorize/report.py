@@ -1,10 +1,9 @@
-"""What a person, or whoever helps them, wants to know about the colour service, as plain text."""
+"""What the user, or whoever helps them, wants to know about the colour service, as plain text."""
 
 import platform
 from pathlib import Path
 from typing import Any
 
-from gi.repository import Gimp
 from text import _
 from version import CLIENT, VERSION
 
@@ -12,21 +11,21 @@ LOG_LINES = 30
 MEGABYTE = 1 << 20
 
 
-def collect(launch: bool) -> str:
-    """The report; with `launch` the service is started where it does not run.
+def collect(gimp: str) -> str:
+    """The report, for this version of GIMP; the service is started where it does not run.
 
     Raises:
         colorize_client.ColorizeError: it cannot be reached.
     """
     from colorize_client import connect
 
-    with connect(client=CLIENT, launch=launch) as service:
-        return text(service.status(), service.models())
+    with connect(client=CLIENT) as service:
+        return text(service.status(), service.models(), gimp)
 
 
-def text(status: dict[str, Any], models: list[dict[str, Any]]) -> str:
+def text(status: dict[str, Any], models: list[dict[str, Any]], gimp: str) -> str:
     """The parts of the report, from the most asked-for to the longest."""
-    return "\n\n".join([state(status), *map(card, models), versions(), log_tail(status)])
+    return "\n\n".join([state(status), *map(card, models), versions(gimp), log(status)])
 
 
 def state(status: dict[str, Any]) -> str:
@@ -56,10 +55,10 @@ def card(model: dict[str, Any]) -> str:
     return _("Model {title}").format(title=title) + "\n" + "\n\n".join(filter(None, [_table(rows), model.get("card")]))
 
 
-def versions() -> str:
+def versions(gimp: str) -> str:
     return _table(
         {
-            "GIMP": Gimp.version(),
+            "GIMP": gimp,
             _("Plug-in"): VERSION,
             "Python": platform.python_version(),
             _("System"): platform.platform(),
@@ -67,11 +66,13 @@ def versions() -> str:
     )
 
 
-def log_tail(status: dict[str, Any]) -> str:
+def log(status: dict[str, Any]) -> str:
     """The last lines of the service's log."""
+    from colorize_client import log_tail
+
     path = Path(str(status.get("log", "")))
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+        lines = log_tail(path, LOG_LINES)
     except OSError as error:
         return _("The log {path} cannot be read: {reason}").format(path=path, reason=error.strerror)
     return "\n".join([_("Log {path}").format(path=path), *lines])

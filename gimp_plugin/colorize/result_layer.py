@@ -7,11 +7,11 @@ shadow; keeping the bands as bytes instead took 0.7 s and twice the memory.)
 """
 
 import layers
+import parasites
 import pixels
-import records
 from edits import make_rgb, undo_step
 from gi.repository import Gegl, Gimp
-from records import ResultRecord, Settings
+from records import NO_LAYER, ResultRecord, Settings
 from refusal import Refusal
 from text import _
 
@@ -31,7 +31,7 @@ class Result:
         self._old = layers.find_result(self.image, photo, settings.output)
         self._refuse_locked()
         self._in_place = self._old is not None and _size(self._old) == self._size
-        self._rows = self._old.get_shadow_buffer() if self._in_place else self._own_buffer()
+        self._rows = self._old.get_shadow_buffer() if self._old and self._in_place else self._own_buffer()
 
     def _own_buffer(self) -> Gegl.Buffer:
         return Gegl.Buffer.new(BABL_FORMATS[self.layout], 0, 0, *self._size)
@@ -63,7 +63,7 @@ class Result:
         selected = self.image.get_selected_layers()
         with undo_step(self.image):
             make_rgb(self.image)
-            layer = self._update(name) if self._old else self._insert(self.photo, name)
+            layer = self._update(self._old, name) if self._old else self._insert(self.photo, name)
             self._record(layer)
         self.image.set_selected_layers(selected)  # the next stroke belongs on the hint layer, not on this one
         return layer
@@ -87,8 +87,7 @@ class Result:
         _limit(layer, photo)
         return layer
 
-    def _update(self, name: str) -> Gimp.Layer:
-        layer, record = self._old, records.read_result(self._old)
+    def _update(self, layer: Gimp.Layer, name: str) -> Gimp.Layer:
         if not self._in_place:
             layer.resize(*self._size, 0, 0)
             self._copy_rows(layer.get_shadow_buffer())
@@ -96,7 +95,8 @@ class Result:
         layer.set_offsets(x, y)
         layer.merge_shadow(True)
         layer.update(0, 0, *self._size)
-        own_name = layer.get_name() != record.name  # given by the person, so it stays
+        record = parasites.read_result(layer)
+        own_name = record is None or layer.get_name() != record.name  # given by the user, so it stays
         if not own_name and not layer.get_name().startswith(name):
             layer.set_name(name)
         return layer
@@ -107,9 +107,9 @@ class Result:
         target.flush()
 
     def _record(self, layer: Gimp.Layer) -> None:
-        hints = self.hints.get_tattoo() if self.hints else records.NO_LAYER
+        hints = self.hints.get_tattoo() if self.hints else NO_LAYER
         record = ResultRecord(layer.get_tattoo(), self.photo.get_tattoo(), hints, layer.get_name(), self.settings)
-        records.write(layer, record)
+        parasites.write(layer, record)
 
     def _new_image(self, name: str) -> Gimp.Layer:
         copy = self.image.duplicate()
@@ -128,7 +128,7 @@ def _position_above(photo: Gimp.Layer) -> int:
     """Right above the photograph, and above earlier results that lie there: they would hide this one."""
     row = layers.siblings(photo)
     position = row.index(photo)
-    while position > 0 and records.carries_result(row[position - 1]):
+    while position > 0 and parasites.carries_result(row[position - 1]):
         position -= 1
     return position
 

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 
 import report
-from gi.repository import Gdk, GimpUi, GLib, Gtk
+from colorize_client import ColorizeError
+from gi.repository import Gdk, Gimp, GimpUi, GLib, Gtk
 from text import DOMAIN, _
 from version import CLIENT
 
@@ -27,7 +28,7 @@ class ServiceDialog:
         self._text = Gtk.TextView(editable=False, monospace=True, left_margin=SPACING, right_margin=SPACING)
         self._text.set_wrap_mode(Gtk.WrapMode.WORD_CHAR)
         self._dialog = self._make_dialog()
-        self._ask(lambda: report.collect(launch=True), _("Asking the colour service…"))
+        self._ask(_report, _("Asking the colour service…"))
 
     def _make_dialog(self) -> Gtk.Dialog:
         dialog = GimpUi.Dialog(title=_("Colour Service"), role=DOMAIN)
@@ -52,7 +53,7 @@ class ServiceDialog:
         self._dialog.destroy()
 
     def _refresh(self) -> None:
-        self._ask(lambda: report.collect(launch=True), _("Asking the colour service…"))
+        self._ask(_report, _("Asking the colour service…"))
 
     def _restart(self) -> None:
         self._ask(_restarted_report, _("Restarting the colour service…"))
@@ -70,12 +71,10 @@ class ServiceDialog:
         threading.Thread(target=self._answer, args=(question,), daemon=True).start()
 
     def _answer(self, question: Callable[[], str]) -> None:
-        from colorize_client import ColorizeError
-
         try:
             text = question()
         except ColorizeError as error:
-            text = "\n\n".join(part for part in (_(error.sentence), error.detail, report.versions()) if part)
+            text = _failure(error)
         GLib.idle_add(self._finish, text)
 
     def _finish(self, text: str) -> bool:
@@ -91,16 +90,18 @@ class ServiceDialog:
             self._dialog.set_response_sensitive(response, enabled)
 
 
+def _failure(error: ColorizeError) -> str:
+    parts = _(error.sentence), error.detail, report.versions(Gimp.version())
+    return "\n\n".join(filter(None, parts))
+
+
+def _report() -> str:
+    return report.collect(Gimp.version())
+
+
 def _restarted_report() -> str:
     """Stops the service, by force where it does not answer, starts it again, and asks it."""
-    from colorize_client import connect, end_by_force
-    from colorize_client.errors import ServiceNotRunning, ServiceSilent
+    from colorize_client import stop_service
 
-    try:
-        with connect(client=CLIENT, launch=False) as service:
-            service.stop()
-    except ServiceNotRunning:
-        pass
-    except ServiceSilent:
-        end_by_force()
-    return report.collect(launch=True)
+    stop_service(client=CLIENT)
+    return _report()

@@ -1,4 +1,4 @@
-"""The plug-in's words in the person's language."""
+"""The plug-in's texts in the user's language."""
 
 import gettext
 from pathlib import Path

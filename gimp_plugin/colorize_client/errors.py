@@ -1,4 +1,4 @@
-"""What can go wrong between a person and the colour service: one tree, one sentence per code.
+"""What can go wrong between the user and the colour service: one tree, one sentence per code.
 
     ColorizeError
     ├── ServiceError                the service cannot be reached or went away
@@ -32,7 +32,7 @@
     │   └── InternalError           internal
     └── Cancelled                   cancelled
 
-`str(error)` is the sentence for people and ends with what to do; `error.detail` says what exactly was wrong, in the
+`str(error)` is the sentence for the user and ends with what to do; `error.detail` says what exactly was wrong, in the
 words of whoever found it. Codes travel over the wire (daemon/PROTOCOL.md) and are never renamed.
 """
 
@@ -44,7 +44,7 @@ class ColorizeError(Exception):
 
     Attributes:
         code: the name of this kind of failure, stable across versions.
-        sentence: one sentence for people, ending with what to do.
+        sentence: one sentence for the user, ending with what to do.
         detail: what exactly was wrong; may be empty, may have several lines.
     """
 
@@ -58,7 +58,7 @@ class ColorizeError(Exception):
         super().__init__(self.sentence)
 
     def report(self) -> str:
-        """The sentence and, below it, the detail: for logs and for reports that a person copies."""
+        """The sentence and, below it, the detail: for logs and for reports that the user copies."""
         return f"{self.sentence}\n{self.detail}" if self.detail else self.sentence
 
 
@@ -83,7 +83,7 @@ class LaunchFailed(ServiceError):
 
 class ServiceLost(ServiceError):
     code = "service-lost"
-    sentence = "The colour service stopped in the middle of the work; run the command again and it is started anew."
+    sentence = "The colour service stopped in the middle of the work; run the command again and it is restarted."
 
 
 class ServiceSilent(ServiceError):
@@ -93,7 +93,7 @@ class ServiceSilent(ServiceError):
 
 class ServiceStopping(ServiceError):
     code = "service-stopping"
-    sentence = "The colour service was told to stop before the work was done; run the command again."
+    sentence = "The colour service was stopped before the work was done; run the command again."
 
 
 class AlreadyRunning(ServiceError):
@@ -201,7 +201,7 @@ class SlowReader(RequestError):
 
 class InternalError(RequestError):
     code = "internal"
-    sentence = "The colour service met a fault of its own; run the command again, and report it with the service's log."
+    sentence = "The colour service met an internal error; run the command again, and report it with the service's log."
 
 
 class Cancelled(ColorizeError):

@@ -405,7 +405,7 @@ def check_selection_limits_the_result(bench: Workbench) -> Facts:
     inside = {mask[y * 200 + x] for y in range(30, 70) for x in range(50, 90)}
     assert inside == {255}, inside
     assert sum(mask) == 255 * 40 * 40
-    assert not Gimp.Selection.is_empty(image), "the selection is the person's own"
+    assert not Gimp.Selection.is_empty(image), "the selection is the user's own"
 
 
 def check_indexed_is_refused(bench: Workbench) -> Facts:
@@ -497,7 +497,7 @@ def check_selected_layer_stays_selected(bench: Workbench) -> Facts:
 
 
 def check_selected_hint_layer_wins(bench: Workbench) -> Facts:
-    """Of two hint layers, the one that a person is painting on."""
+    """Of two hint layers, the one that the user is painting on."""
     image, photo = bench.photo(width=200, height=133)
     first = bench.new_hints(image, photo)
     plain = raw(bench.with_hints(image, first))

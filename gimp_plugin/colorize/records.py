@@ -1,0 +1,97 @@
+"""What the plug-in remembers on layers, as JSON that stays readable for other versions of it.
+
+Layers are named by their tattoo, which outlives saving and loading. A duplicated layer carries the same record under a
+tattoo of its own, so a record also holds the tattoo of the layer that it was written for.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from colorize_client import Options
+
+NO_LAYER = 0
+OUTPUTS = ("layer", "normal", "image")
+DEFAULT = Options()
+
+_JSON_TYPES = {int: (int,), float: (int, float), str: (str,)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a photograph is coloured: model ("" = default), vividness 0..100, saturation 0..2, and where the result goes
+    ("layer" in LCh Color mode, "normal" full-colour layer, "image" a new image)."""
+
+    model: str = DEFAULT.model
+    vividness: float = float(round(DEFAULT.vividness))
+    saturation: float = DEFAULT.saturation
+    output: str = OUTPUTS[0]
+
+    @property
+    def options(self) -> Options:
+        """What of the settings the service is asked for."""
+        return Options.from_vividness(self.vividness, self.saturation, self.model)
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings."""
+
+    layer: int
+    photo: int
+    hints: int
+    name: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class HintsRecord:
+    """On a hint layer: the tattoo of the photograph that it belongs to."""
+
+    photo: int
+
+
+def encode(record: ResultRecord | HintsRecord) -> bytes:
+    """The record as JSON in ASCII: GIMP's binding takes bytes below 128 only."""
+    return json.dumps(asdict(record)).encode("ascii")
+
+
+def decode_result(content: bytes, tattoo: int) -> ResultRecord | None:
+    """The record found on the layer with this tattoo; None for a duplicate's, and for what is no record at all.
+
+    Settings that do not fit, for example of another version, take their defaults.
+    """
+    found = _json_object(content)
+    try:
+        record = ResultRecord(**_fitting(ResultRecord, found), settings=_settings(found.get("settings")))
+    except TypeError:  # something is missing
+        return None
+    return record if record.layer == tattoo else None
+
+
+def decode_hints(content: bytes) -> HintsRecord | None:
+    """The record found on a hint layer; None for what is no record at all."""
+    try:
+        return HintsRecord(**_fitting(HintsRecord, _json_object(content)))
+    except TypeError:  # something is missing
+        return None
+
+
+def _settings(found: object) -> Settings:
+    settings = Settings(**_fitting(Settings, found)) if isinstance(found, dict) else Settings()
+    return settings if settings.output in OUTPUTS else replace(settings, output=OUTPUTS[0])
+
+
+def _fitting(kind: type[Settings | ResultRecord | HintsRecord], found: dict[str, Any]) -> dict[str, Any]:
+    """The text and number fields of `kind` that were found with a value of their type."""
+    types = {field.name: _JSON_TYPES.get(field.type, ()) for field in fields(kind)}
+    return {name: value for name, value in found.items() if type(value) in types.get(name, ())}
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    """The JSON object in `content`; an empty one where there is none."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

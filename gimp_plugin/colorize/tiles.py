@@ -1,0 +1,25 @@
+"""The tiles that hints travel in: how a photograph is cut into them, and which of them are painted."""
+
+from collections.abc import Iterator
+
+SIDE = 256
+CHANNELS = 4  # R'G'B'A u8
+
+Rectangle = tuple[int, int, int, int]
+
+_NOTHING = bytes(CHANNELS * SIDE * SIDE)
+
+
+def cut(width: int, height: int) -> Iterator[Rectangle]:
+    """The tiles (x, y, w, h) of a picture, row by row; those at the right and lower edge may be smaller."""
+    for y in range(0, height, SIDE):
+        for x in range(0, width, SIDE):
+            yield x, y, min(SIDE, width - x), min(SIDE, height - y)
+
+
+def is_painted(pixels: bytes) -> bool:
+    """Whether any pixel of a tile, R'G'B'A u8, is not wholly transparent, whatever colour lies under that."""
+    if _NOTHING.startswith(pixels):
+        return False
+    alpha = pixels[CHANNELS - 1 :: CHANNELS]
+    return alpha.count(0) != len(alpha)
