@@ -284,10 +284,10 @@ def run_service(
     data: object,
 ) -> Gimp.ValueArray:
     """Shows the service's report, or returns it to a script."""
-    import report
+    import service_report
 
     if run_mode == Gimp.RunMode.NONINTERACTIVE:
-        return _done(procedure, report.collect(Gimp.version()), GObject.TYPE_STRING)
+        return _done(procedure, service_report.collect(Gimp.version()), GObject.TYPE_STRING)
     import service_dialog
 
     service_dialog.show()

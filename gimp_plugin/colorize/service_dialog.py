@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-import report
+import service_report
 from colorize_client import ColorizeError
 from gi.repository import Gdk, Gimp, GimpUi, GLib, Gtk
 from text import DOMAIN, _
@@ -91,12 +91,12 @@ class ServiceDialog:
 
 
 def _failure(error: ColorizeError) -> str:
-    parts = _(error.sentence), error.detail, report.versions(Gimp.version())
+    parts = _(error.sentence), error.detail, service_report.versions(Gimp.version())
     return "\n\n".join(filter(None, parts))
 
 
 def _report() -> str:
-    return report.collect(Gimp.version())
+    return service_report.collect(Gimp.version())
 
 
 def _restarted_report() -> str:
