@@ -3,41 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from session import ROOT, checkout_files
+from session import ROOT
 
 UNITS = ROOT / "daemon" / "systemd"
-
-
-def tracked_scripts() -> list[Path]:
-    """Shell scripts of the project, by their first line."""
-    return [file for file in map(ROOT.joinpath, checkout_files()) if is_shell(file)]
-
-
-def is_shell(file: Path) -> bool:
-    with file.open("rb") as opened:
-        first = opened.readline(80)
-    return first.startswith(b"# shellcheck shell=") or (first.startswith(b"#!") and first.rstrip().endswith(b"sh"))
-
-
-def test_shellcheck_finds_nothing() -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
-    scripts = tracked_scripts()
-    assert ROOT / "install.sh" in scripts
-    checked = subprocess.run(["shellcheck", "--external-sources", *scripts], cwd=ROOT, capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout
-
-
-def test_ruff_finds_nothing() -> None:
-    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        checked = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
-        )
-        assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.fixture
