@@ -21,10 +21,10 @@ import zmq
 from colorize_client import Client, Picture, connect, end_by_force, launcher, paths
 from colorize_client.paths import Place
 from colorize_daemon.embedding_cache import EmbeddingCache
-from colorize_daemon.jobs import JobQueue, Mailbox
+from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.server import Server, open_router
-from colorize_daemon.worker import Counters, Studio
-from standin_engine import make_shelf
+from colorize_daemon.worker import Counters, Worker
+from standin_engine import make_store
 
 STANDIN_DAEMON = [sys.executable, str(Path(__file__).parent / "standin_daemon.py")]
 PATIENCE = 20.0  # seconds until a wait of a test is given up
@@ -110,20 +110,20 @@ def dealer(shared_state: Place) -> Iterator[Dealer]:
 
 
 @contextmanager
-def running_server(endpoint: str, **options: object) -> Iterator[Studio]:
+def running_server(endpoint: str, **options: object) -> Iterator[Worker]:
     """A server in a thread of this process, for settings that the command line does not have."""
-    studio = Studio(make_shelf(), EmbeddingCache(1 << 28), JobQueue(), Mailbox(), Counters())
+    worker = Worker(make_store(), EmbeddingCache(1 << 28), JobQueue(), OutgoingQueue(), Counters())
     with zmq.Context() as context, open_router(context) as router:
         router.bind(endpoint)
-        server = Server(router, studio, {}, **options)
+        server = Server(router, worker, {}, **options)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            yield studio
+            yield worker
         finally:
             server.request_stop()
             thread.join(PATIENCE)
-            studio.mailbox.close()
+            worker.outgoing.close()
             router.linger = 0
     assert not thread.is_alive()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from colorize_client import HintTiles
 from colorize_client.errors import BadWeights
-from colorize_daemon.model_store import ModelShelf
+from colorize_daemon.model_store import ModelStore
 
 TINT = 20
 BAND_ROWS = 64
@@ -82,7 +82,6 @@ def _obey(picture: np.ndarray, x: int, y: int, painted: np.ndarray) -> None:
 
 class StandIn:
     device = "cpu"
-    notes = ("This is a stand-in.",)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -100,8 +99,8 @@ class StandIn:
             raise MemoryError("no more")
         return Embedding(gray)
 
-    def predict(self, embedding, hints, saturation, temperature, check):
-        return Prediction(saturation, hints)
+    def predict(self, embedding, hints, options, check):
+        return Prediction(options.saturation, hints)
 
     def render(self, embedding, prediction, layout, check):
         for y in range(0, embedding.height, BAND_ROWS):
@@ -115,7 +114,7 @@ class StandIn:
 NAMES = ("standin", "slow", "slow-bands", "deaf", "faulty", "hungry", "damaged")
 
 
-def make_shelf(options: object = None) -> ModelShelf:
+def make_store(options: object = None) -> ModelStore:
     records = [Record(name, sha256=f"{number:064x}", default=name == "standin") for number, name in enumerate(NAMES)]
 
     def load(record: Record) -> StandIn:
@@ -123,4 +122,4 @@ def make_shelf(options: object = None) -> ModelShelf:
             raise BadWeights("the hash differs")
         return StandIn(record.name)
 
-    return ModelShelf(lambda: records, load)
+    return ModelStore(lambda: records, load)

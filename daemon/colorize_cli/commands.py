@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from colorize_client import Options, connect, end_by_force
-from colorize_client.errors import ColorizeError, ServiceNotRunning, ServiceSilent
+from colorize_client import Options, connect, stop_service
+from colorize_client.errors import ColorizeError, ServiceNotRunning
 
 from colorize_cli import CLIENT_NAME
 from colorize_cli.plan import Job
@@ -24,13 +24,13 @@ def colorize(
     """Colour the pictures; returns how many failed, with `problems` found before. Raises KeyboardInterrupt."""
     from colorize_cli.pipeline import Settings, colorize_all  # libvips loads here: `status` need not wait for it
     from colorize_cli.report import Report
-    from colorize_cli.retry import Service
+    from colorize_cli.retry import RetryingClient
 
     report = Report(len(jobs) + len(problems), as_json)
     try:
         for problem in problems:
             report.failed(problem.path, problem.reason, "picture")
-        with Service() as service:
+        with RetryingClient() as service:
             colorize_all(list(jobs), Settings(options, hints, overwrite), service, report)
     except ColorizeError:  # reported with the picture that met it
         report.unreached()
@@ -66,16 +66,7 @@ def models(as_json: bool) -> int:
 
 def stop(as_json: bool) -> int:
     """End the service, by force where it does not answer; a service that does not run is no failure."""
-    try:
-        with connect(client=CLIENT_NAME, launch=False) as service:
-            service.stop()
-    except ServiceNotRunning:
-        print("The service does not run.")
-        return 0
-    except ServiceSilent:
-        if not end_by_force():
-            raise
-    print("The service has stopped.")
+    print("The service has stopped." if stop_service(client=CLIENT_NAME) else "The service does not run.")
     return 0
 
 

@@ -3,10 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from colorize_client import ColorizeError, Options
-from colorize_client.messages import SATURATION, TEMPERATURE
 
 from colorize_cli import VERSION, commands
 from colorize_cli.plan import FORMATS, UsageError, plan
@@ -68,7 +68,7 @@ def _colorize(words: list[str]) -> int:
         jobs, problems = plan(given.inputs, given.output, given.format)
     except UsageError as error:
         parser.error(str(error))
-    options = Options(given.model, given.saturation, given.temperature)
+    options = Options(**{each.name: getattr(given, each.name) for each in fields(Options)})
     failures = commands.colorize(jobs, problems, options, given.hints, given.overwrite, given.json)
     return SOME_FAILED if failures else DONE
 
@@ -80,7 +80,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = Options()
     add = parser.add_argument
     add("inputs", metavar="IN", nargs="+", type=Path, help="a photograph, or a folder with photographs at any depth")
     add(
@@ -91,17 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the result's name, or a folder for results; default: beside IN",
     )
     add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
-    add("--model", metavar="NAME", default=default.model, help="one that `gimp-colorize models` lists")
-    add(
-        "--saturation", metavar="S", type=_number(*SATURATION), default=default.saturation, help="%(default)s: as it is"
-    )
-    add(
-        "--temperature",
-        metavar="T",
-        type=_number(*TEMPERATURE),
-        default=default.temperature,
-        help="low is vivid, high is cautious; default %(default)s",
-    )
+    for each in fields(Options):
+        kind = _number(*each.metadata["limits"]) if "limits" in each.metadata else str
+        name, words = "--" + each.name.replace("_", "-"), each.metadata
+        add(name, metavar=words["metavar"], type=kind, default=each.default, help=words["help"])
     add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")
     add("--overwrite", action="store_true", help="replace results that are there already; originals never are")
     add("--json", action="store_true", help="print one JSON object per picture")

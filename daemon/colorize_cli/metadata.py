@@ -5,12 +5,13 @@ libvips carries all of it but EXIF in TIFF, which `tifftags` adds.
 
 import os
 from functools import cache
+from typing import Any
 
 import pyvips
 
 from colorize_cli import tifftags
 
-Fields = dict[str, tuple[int, object]]
+Fields = dict[str, tuple[int, Any]]
 
 EXIF = "exif-data"
 ORIENTATION = "orientation"

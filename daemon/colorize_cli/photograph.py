@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Photograph:
     converts: bool
     orientation: int
     resolution: tuple[float, float]
-    metadata: dict[str, tuple[int, object]] = field(repr=False)
+    metadata: dict[str, tuple[int, Any]] = field(repr=False)
     notes: tuple[str, ...]
 
     @property

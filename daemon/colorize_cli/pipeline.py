@@ -18,7 +18,7 @@ from colorize_cli.photograph import Photograph, Result
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
 from colorize_cli.reading import read_photograph
-from colorize_cli.retry import Service
+from colorize_cli.retry import RetryingClient
 from colorize_cli.writing import check_fits, check_target, write_result
 
 # What no other picture would escape either.
@@ -73,7 +73,7 @@ class _Task:
     notes: tuple[str, ...]
 
 
-def colorize_all(jobs: list[Job], settings: Settings, service: Service, listener: Listener) -> None:
+def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, listener: Listener) -> None:
     """Colour every picture, telling `listener` of each; a picture that fails does not stop the others.
 
     Raises ColorizeError where the service fails in a way that would meet every other picture too; pictures that were
@@ -111,7 +111,7 @@ def _prepare(job: Job, settings: Settings) -> _Task:
 
 
 def _colour(
-    job: Job, task: _Task, options: Options, service: Service, listener: Listener
+    job: Job, task: _Task, options: Options, service: RetryingClient, listener: Listener
 ) -> tuple[Result, dict[str, Any]]:
     result, gray = Result(task.photograph, job.format), task.photograph.gray
 

@@ -52,16 +52,16 @@ def plan(inputs: Sequence[Path], output: Path | None, chosen: str | None) -> tup
     for item in inputs:
         found.extend(_find(item, output, problems))
     found = list({_identity(one.source): one for one in reversed(found)}.values())[::-1]
-    if _names_a_file(inputs, output):
+    if output is not None and _names_a_file(inputs, output):
         jobs = [Job(one.source, output, _format_of_output(output, chosen)) for one in found]
     else:
         jobs = _in_folders(found, output, chosen)
     return _without_clashes(jobs, problems)
 
 
-def _names_a_file(inputs: Sequence[Path], output: Path | None) -> bool:
+def _names_a_file(inputs: Sequence[Path], output: Path) -> bool:
     """Whether `output` is the one result's own name rather than a folder for results."""
-    if output is None or isdir(output):
+    if isdir(output):
         return False
     single = len(inputs) == 1 and not isdir(inputs[0])
     if single and output.suffix.lower() in FORMAT_OF_SUFFIX:

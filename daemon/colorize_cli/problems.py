@@ -37,4 +37,4 @@ def show(path: Path) -> str:
 
 def sentence_for(error: OSError) -> str:
     """The operating system's refusal as a sentence that ends with what to do."""
-    return _SENTENCES.get(error.errno, f"{error.strerror or error}; the system gave no other reason")
+    return _SENTENCES.get(error.errno or 0, f"{error.strerror or error}; the system gave no other reason")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pyvips
-from colorize_client.messages import MAX_PIXELS, MAX_SIDE
+from colorize_client.errors import RequestError
+from colorize_client.messages import MAX_PIXELS, MAX_SIDE, check_size
 from colorize_engine.colour.rows import luminance
 
 from colorize_cli import metadata, profiles
@@ -71,12 +72,14 @@ def _open(path: Path) -> int:
 
 
 def _check_size(path: Path, image: pyvips.Image) -> None:
-    if max(image.width, image.height) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
+    try:
+        check_size(image.width, image.height)
+    except RequestError as error:
         reason = (
             f"{image.width} x {image.height} pixels are too many; "
             f"scale it to at most {MAX_SIDE} per side and {MAX_PIXELS // 10**6} megapixels"
         )
-        raise PictureError(path, reason)
+        raise PictureError(path, reason) from error
 
 
 def read_photograph(path: Path) -> Photograph:

@@ -1,4 +1,4 @@
-"""The colour service as the command line sees it: connected when first needed, started anew once where it fails."""
+"""The retry policy of the command line: connected when first needed; a service that fails is started again, once."""
 
 from types import TracebackType
 from typing import Any
@@ -9,10 +9,10 @@ from colorize_client.errors import ServiceLost, ServiceSilent, ServiceStopping
 
 from colorize_cli import CLIENT_NAME
 
-FAILURES = (ServiceLost, ServiceSilent, ServiceStopping)
+RETRIED = (ServiceLost, ServiceSilent, ServiceStopping)
 
 
-class Service:
+class RetryingClient:
     """One connection that outlives the service's end once per picture."""
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class Service:
         """
         try:
             return self._ask(picture, hints, options, on_band, on_progress)
-        except FAILURES:
+        except RETRIED:
             self.close()
         try:
             return self._ask(picture, hints, options, on_band, on_progress)
-        except FAILURES:
+        except RETRIED:
             self.close()
             raise
 
@@ -47,7 +47,7 @@ class Service:
             self._client.close()
             self._client = None
 
-    def __enter__(self) -> "Service":
+    def __enter__(self) -> "RetryingClient":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):

@@ -123,7 +123,7 @@ def _descriptive(reader: _Reader) -> _Folder:
         if tag in _DESCRIPTIVE:
             tags[tag] = value
         elif tag in _SUBFOLDERS:
-            inside = dict(reader.values(reader.pointer(value)))
+            inside: _Folder = dict(reader.values(reader.pointer(value)))
             inside.pop(_INTEROPERABILITY, None)
             tags[tag] = inside
     return tags

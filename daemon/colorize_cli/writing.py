@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os.path import exists, isdir  # of pathlib's own, some raise where a folder may not be searched
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -16,7 +17,7 @@ from colorize_cli.photograph import Photograph, Result
 from colorize_cli.problems import PictureError, sentence_for
 from colorize_cli.tifftags import BrokenTags
 
-_SAVERS = {
+_SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("pngsave_target", {"compression": 6}),
     "tiff": ("tiffsave_target", {"compression": "deflate", "predictor": "horizontal"}),
     "jpeg": ("jpegsave_target", {"Q": 95, "subsample_mode": "off", "optimize_coding": True}),
@@ -90,7 +91,7 @@ def _assemble(result: Result) -> pyvips.Image:
     """The file's image, not yet computed: pixels at its depth and in its profile, alpha, metadata."""
     photograph = result.photograph
     image = _image(result.pixels)
-    if photograph.converts:
+    if photograph.converts and photograph.profile is not None:
         image = profiles.from_srgb(image, photograph.profile, result.depth)
     elif photograph.profile is not None:
         image = profiles.with_profile(image, photograph.profile)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class Embedding(Protocol):
-    """What the engine's encoder made of a gray plane; it holds all that rendering needs, the plane included."""
-
-    nbytes: int
-    height: int
-    width: int
+if TYPE_CHECKING:  # the engine imports torch, which takes seconds
+    from colorize_engine.colorizer import Embedding
 
 
 class EmbeddingCache:
     """Least recently used embeddings, by (picture key, weights' sha256). The newest stays even where it is alone
-    larger than the budget: a person works on one picture at a time. Used by the worker thread only; `nbytes` and
+    larger than the budget: the user works on one picture at a time. Used by the worker thread only; `nbytes` and
     `len` may be read by others.
     """
 

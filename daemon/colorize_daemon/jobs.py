@@ -100,7 +100,7 @@ class JobQueue:
 
 
 @dataclass(frozen=True)
-class Letter:
+class OutgoingMessage:
     """Frames for a client; `credit` bytes go back to the job once it was sent; `final` ends the job."""
 
     client: bytes
@@ -118,11 +118,11 @@ class Letter:
             self.job.release(self.credit)
 
 
-class Mailbox:
+class OutgoingQueue:
     """Letters from other threads to the I/O thread, which polls `fileno` and then takes them all."""
 
     def __init__(self) -> None:
-        self._letters: deque[Letter] = deque()
+        self._messages: deque[OutgoingMessage] = deque()
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -130,8 +130,8 @@ class Mailbox:
     def fileno(self) -> int:
         return self._reader.fileno()
 
-    def put(self, letter: Letter) -> None:
-        self._letters.append(letter)
+    def put(self, message: OutgoingMessage) -> None:
+        self._messages.append(message)
         self.wake()
 
     def wake(self) -> None:
@@ -140,16 +140,16 @@ class Mailbox:
         except BlockingIOError:
             return  # it is full of wake-ups already
 
-    def take(self) -> list[Letter]:
+    def take(self) -> list[OutgoingMessage]:
         try:
             while self._reader.recv(4096):
                 continue
         except BlockingIOError:
             pass
-        letters = []
-        while self._letters:
-            letters.append(self._letters.popleft())
-        return letters
+        taken = []
+        while self._messages:
+            taken.append(self._messages.popleft())
+        return taken
 
     def close(self) -> None:
         self._reader.close()

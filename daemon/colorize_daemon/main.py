@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zmq
 import zmq.auth
@@ -33,12 +34,16 @@ from colorize_client.paths import Place
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon.embedding_cache import EmbeddingCache
-from colorize_daemon.jobs import JobQueue, Mailbox
-from colorize_daemon.model_store import Colorizer, ModelShelf, Record
+from colorize_daemon.jobs import JobQueue, OutgoingQueue
+from colorize_daemon.model_store import ModelStore
 from colorize_daemon.resources import share_processors
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.systemd import Notifier, activated_socket
-from colorize_daemon.worker import Counters, Studio
+from colorize_daemon.worker import Counters, Worker
+
+if TYPE_CHECKING:  # the engine imports torch, which takes seconds
+    from colorize_engine.colorizer import Colorizer
+    from colorize_engine.weights import WeightsRecord
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +55,21 @@ WORKER_SECONDS = 1.0
 LOCK_SECONDS = STOP_SECONDS + WORKER_SECONDS + 2.0  # one that is just stopping gets the time to finish
 EXIT_REFUSED = 2
 
-ShelfFactory = Callable[[argparse.Namespace], ModelShelf]
+StoreFactory = Callable[[argparse.Namespace], ModelStore]
 
 
-def main(arguments: Sequence[str] | None = None, make_shelf: ShelfFactory | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, make_store: StoreFactory | None = None) -> int:
     """Runs the service until it is told to stop; the exit status says why it did not.
 
     Args:
         arguments: of the command line.
-        make_shelf: where the models come from; the installed weights and the engine by default.
+        make_store: where the models come from; the installed weights and the engine by default.
     """
     options = _parser().parse_args(arguments)
     os.umask(0o077)
     share_processors()
     try:
-        return _serve(options, make_shelf or installed_models)
+        return _serve(options, make_store or installed_models)
     except AlreadyRunning as error:
         print(error.report(), file=sys.stderr)
         return EXIT_ALREADY_RUNNING
@@ -90,13 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def installed_models(options: argparse.Namespace) -> ModelShelf:
-    """The weights of --weights, of the person's own folder, and those that are installed, served by the engine.
+def installed_models(options: argparse.Namespace) -> ModelStore:
+    """The weights of --weights, of the user's own folder, and those that are installed, served by the engine.
 
     The engine is imported by the first use and not before the socket is open: it takes seconds.
     """
 
-    def records() -> Sequence[Record]:
+    def records() -> Sequence[WeightsRecord]:
         from colorize_engine import weights
 
         try:
@@ -104,7 +109,7 @@ def installed_models(options: argparse.Namespace) -> ModelShelf:
         except weights.BadWeights as error:
             raise BadWeights(str(error)) from error
 
-    def load(record: Record) -> Colorizer:
+    def load(record: WeightsRecord) -> Colorizer:
         from colorize_engine import colorizer, weights
 
         try:
@@ -112,24 +117,24 @@ def installed_models(options: argparse.Namespace) -> ModelShelf:
         except weights.BadWeights as error:
             raise BadWeights(str(error)) from error
 
-    return ModelShelf(records, load)
+    return ModelStore(records, load)
 
 
 def _warm_up() -> None:
     from colorize_engine import colorizer  # noqa: F401 - imported for the time it takes
 
 
-def _serve(options: argparse.Namespace, make_shelf: ShelfFactory) -> int:
+def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
     _check_listen(options)
     place, notifier, handed_over = paths.prepare(), Notifier(), activated_socket()
     with ExitStack() as stack:
         enter = stack.enter_context
         enter(_only_one(place, patient=handed_over is not None))
         enter(_log_file(place))
-        studio = enter(_studio(options, make_shelf))
+        worker = enter(_worker(options, make_store))
         router, endpoint = enter(_bound(enter(_context()), place, options, handed_over))
         about = {"version": VERSION, "endpoint": endpoint, "log": str(place.log)}
-        server = Server(router, studio, about, tick=lambda: _tick(server, place, notifier))
+        server = Server(router, worker, about, tick=lambda: _tick(server, place, notifier))
         enter(_signals(server))
         enter(_announced(place, endpoint))
         notifier.send("READY=1")
@@ -147,31 +152,31 @@ def _tick(server: Server, place: Place, notifier: Notifier) -> None:
 
 
 @contextmanager
-def _studio(options: argparse.Namespace, make_shelf: ShelfFactory) -> Iterator[Studio]:
-    mailbox = Mailbox()
-    studio = Studio(
-        make_shelf(options),
+def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[Worker]:
+    outgoing = OutgoingQueue()
+    worker = Worker(
+        make_store(options),
         EmbeddingCache(options.cache_bytes),
         JobQueue(),
-        mailbox,
+        outgoing,
         Counters(),
         device=options.device,
         idle_seconds=60.0 * options.idle_unload or None,
-        warm_up=_warm_up if make_shelf is installed_models else lambda: None,
+        warm_up=_warm_up if make_store is installed_models else lambda: None,
     )
     try:
-        yield studio
+        yield worker
     finally:
-        studio.queue.close()
-        _end_worker(studio)
-        mailbox.close()
+        worker.queue.close()
+        _end_worker(worker)
+        outgoing.close()
 
 
-def _end_worker(studio: Studio) -> None:
+def _end_worker(worker: Worker) -> None:
     """Lets the worker end; one that is deep in the engine is not waited for, the process ends over it."""
-    if studio.thread.is_alive():
-        studio.thread.join(WORKER_SECONDS)
-    if studio.thread.is_alive():
+    if worker.thread.is_alive():
+        worker.thread.join(WORKER_SECONDS)
+    if worker.thread.is_alive():
         logging.shutdown()
         os._exit(0)  # a normal end would tear the interpreter down under the running thread
 

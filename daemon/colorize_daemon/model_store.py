@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from colorize_client.errors import NoWeights, UnknownModel
-from colorize_client.picture import HintTiles
 
-from colorize_daemon.embedding_cache import Embedding
-
-Check = Callable[[], None]
-
-
-class Record(Protocol):
-    """What is known of weights before they are loaded (colorize_engine.weights.WeightsRecord)."""
-
-    name: str
-    title: str
-    recipe: str
-    path: Path
-    sha256: str
-    licence: str
-    default: bool
-    card: str
+if TYPE_CHECKING:  # the engine imports torch, which takes seconds
+    from colorize_engine.colorizer import Colorizer
+    from colorize_engine.weights import WeightsRecord
 
 
-class Prediction(Protocol):
-    hint_cells: int
-
-
-class Colorizer(Protocol):
-    """The engine as the service uses it (colorize_engine.colorizer.Colorizer); each band is an array of its own."""
-
-    device: object
-
-    def set_image(self, gray: np.ndarray, check: Check) -> Embedding: ...
-
-    def predict(
-        self, embedding: Embedding, hints: HintTiles | None, saturation: float, temperature: float, check: Check
-    ) -> Prediction: ...
-
-    def render(
-        self, embedding: Embedding, prediction: Prediction, layout: str, check: Check
-    ) -> Iterator[tuple[int, np.ndarray]]: ...
-
-
-class ModelShelf:
+class ModelStore:
     """Finds weights by name and keeps what was loaded.
 
     Args:
@@ -56,11 +20,13 @@ class ModelShelf:
         load: makes a colorizer of one of them.
     """
 
-    def __init__(self, records: Callable[[], Sequence[Record]], load: Callable[[Record], Colorizer]) -> None:
+    def __init__(
+        self, records: Callable[[], Sequence[WeightsRecord]], load: Callable[[WeightsRecord], Colorizer]
+    ) -> None:
         self._records, self._load = records, load
         self._loaded: dict[str, tuple[str, Colorizer]] = {}
 
-    def find(self, name: str) -> Record:
+    def find(self, name: str) -> WeightsRecord:
         """The weights of this name, "" for the default; UnknownModel or NoWeights."""
         records = self._records()
         if not records:
@@ -72,10 +38,10 @@ class ModelShelf:
                 return record
         raise UnknownModel(f"{name!r} is not among {', '.join(record.name for record in records)}")
 
-    def is_loaded(self, record: Record) -> bool:
-        return self._loaded.get(record.name, ("", None))[0] == record.sha256
+    def is_loaded(self, record: WeightsRecord) -> bool:
+        return record.name in self._loaded and self._loaded[record.name][0] == record.sha256
 
-    def get(self, record: Record) -> Colorizer:
+    def get(self, record: WeightsRecord) -> Colorizer:
         """The colorizer of these weights, loaded anew where the file's content changed."""
         if not self.is_loaded(record):
             self._loaded[record.name] = (record.sha256, self._load(record))
@@ -92,7 +58,7 @@ class ModelShelf:
         return [{**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()]
 
 
-def card(record: Record) -> dict[str, Any]:
+def card(record: WeightsRecord) -> dict[str, Any]:
     """What a client is told about weights."""
     return {
         "name": record.name,

@@ -1,7 +1,7 @@
 """The ROUTER loop: takes requests, answers control messages at once, hands pictures to the worker, sends replies.
 
 One thread does all input and output; it never computes and never waits for a client. Replies that a client does not
-take wait in its outbox; a client that takes nothing for `STALL_SECONDS` loses its jobs, one that is gone loses all.
+take wait in its queue; a client that takes nothing for `STALL_SECONDS` loses its jobs, one that is gone loses all.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from colorize_client.errors import (
 )
 from colorize_client.messages import Buffer, Request, Result
 
-from colorize_daemon.jobs import Job, Letter, Mailbox
+from colorize_daemon.jobs import Job, OutgoingMessage, OutgoingQueue
 from colorize_daemon.resources import memory
-from colorize_daemon.worker import Studio, failure
+from colorize_daemon.worker import Worker, failure
 
 log = logging.getLogger(__name__)
 
@@ -42,30 +42,30 @@ STOP_SECONDS = 3.0  # for the worker to reach its next check and the last replie
 LINGER_MS = 1000
 BURST = 64  # messages taken before other work gets its turn
 PIPE_MESSAGES = 4  # in libzmq's own queue to one client; bands are megabytes
-MAX_UNREAD_LETTERS = 256
+MAX_UNREAD_MESSAGES = 256
 MAX_UNREAD_BYTES = 64 << 20
 
 
 @dataclass
-class Outbox:
-    """The letters that one client has not taken yet, and since when the first of them waits."""
+class ClientQueue:
+    """The messages that one client has not taken yet, and since when the first of them waits."""
 
     since: float
-    letters: deque[Letter] = field(default_factory=deque)
+    messages: deque[OutgoingMessage] = field(default_factory=deque)
     nbytes: int = 0
 
-    def add(self, letter: Letter) -> None:
-        self.letters.append(letter)
-        self.nbytes += letter.nbytes
+    def add(self, message: OutgoingMessage) -> None:
+        self.messages.append(message)
+        self.nbytes += message.nbytes
 
-    def pop(self) -> Letter:
-        letter = self.letters.popleft()
-        self.nbytes -= letter.nbytes
-        letter.settle()
-        return letter
+    def pop(self) -> OutgoingMessage:
+        message = self.messages.popleft()
+        self.nbytes -= message.nbytes
+        message.settle()
+        return message
 
     def clear(self) -> None:
-        while self.letters:
+        while self.messages:
             self.pop()
 
 
@@ -85,7 +85,7 @@ class Server:
 
     Args:
         router: from `open_router`, bound.
-        studio: does the pictures.
+        worker: does the pictures.
         about: what hello and status say of the service: version, endpoint, log.
         stall_seconds: how long a client may take nothing before its jobs are dropped.
         tick: called on every turn of the loop, at least every `HEARTBEAT_SECONDS` (systemd's watchdog).
@@ -94,18 +94,18 @@ class Server:
     def __init__(
         self,
         router: zmq.Socket,
-        studio: Studio,
+        worker: Worker,
         about: Mapping[str, Any],
         *,
         stall_seconds: float = STALL_SECONDS,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        self._router, self._studio, self._about = router, studio, dict(about)
+        self._router, self._worker, self._about = router, worker, dict(about)
         self._stall_seconds, self._tick = stall_seconds, tick
-        self._mailbox: Mailbox = studio.mailbox
-        self._counters = studio.counters
+        self._outgoing: OutgoingQueue = worker.outgoing
+        self._counters = worker.counters
         self._jobs: dict[tuple[bytes, str], Job] = {}
-        self._outboxes: dict[bytes, Outbox] = {}
+        self._queues: dict[bytes, ClientQueue] = {}
         self._started = self._beat = time.monotonic()
         self._stop_asked = False
         self._deadline: float | None = None
@@ -120,16 +120,16 @@ class Server:
     def request_stop(self) -> None:
         """Asks the loop to end; may be called from a signal handler or another thread."""
         self._stop_asked = True
-        self._mailbox.wake()
+        self._outgoing.wake()
 
     def run(self) -> None:
         """Serves until stopped, and then until the worker is at rest and replies have left, or `STOP_SECONDS`."""
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
-        poller.register(self._mailbox.fileno(), zmq.POLLIN)
+        poller.register(self._outgoing.fileno(), zmq.POLLIN)
         while not self._finished():
-            waiting = any(outbox.letters for outbox in self._outboxes.values())
-            poller.poll(1000 * (RETRY_SECONDS if waiting else HEARTBEAT_SECONDS))
+            waiting = any(queue.messages for queue in self._queues.values())
+            poller.poll(round(1000 * (RETRY_SECONDS if waiting else HEARTBEAT_SECONDS)))
             self._receive()
             self._collect()
             self._heartbeat()
@@ -141,7 +141,7 @@ class Server:
             self._begin_stop()
         if self._deadline is None:
             return False
-        busy = self._jobs or any(outbox.letters for outbox in self._outboxes.values())
+        busy = self._jobs or any(queue.messages for queue in self._queues.values())
         return not busy or time.monotonic() > self._deadline
 
     def _begin_stop(self) -> None:
@@ -149,7 +149,7 @@ class Server:
         self._deadline = time.monotonic() + STOP_SECONDS
         for job in list(self._jobs.values()):
             self._end(job, ServiceStopping())
-        self._studio.queue.close()
+        self._worker.queue.close()
 
     # requests
 
@@ -167,16 +167,16 @@ class Server:
             self._answer(client, codec.decode_request(frames), sum(frame.nbytes for frame in frames))
 
     @contextmanager
-    def _answering(self, client: bytes, name: str) -> Iterator[None]:
+    def _answering(self, client: bytes, request_id: str) -> Iterator[None]:
         """Turns whatever goes wrong into an error reply to the request of this id."""
         try:
             yield
         except ColorizeError as error:
             log.info("refused a request: %s: %s", error.code, error.detail)
-            self._reply(client, failure(name, error))
+            self._reply(client, failure(request_id, error))
         except Exception as error:  # noqa: BLE001 - the edge: no message may end the service
             log.exception("a request could not be answered")
-            self._reply(client, failure(name, InternalError(f"{type(error).__name__}: {error}")))
+            self._reply(client, failure(request_id, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
         if isinstance(request, messages.Colorize):
@@ -186,47 +186,47 @@ class Server:
             self._reply(client, Result(request.id, body))
 
     def _enqueue(self, job: Job) -> None:
-        name = (job.client, job.request.id)
+        key = (job.client, job.request.id)
         if self._deadline is not None:
             raise ServiceStopping
-        if name in self._jobs:
+        if key in self._jobs:
             raise BadMessage(f"a request with the id {job.request.id!r} is still being answered")
-        outbox = self._outboxes.get(job.client)
-        if outbox is not None and outbox.nbytes > MAX_UNREAD_BYTES:
-            raise Busy(f"{outbox.nbytes} bytes of earlier pictures were not taken yet")
-        if not self._studio.ready.is_set():
+        queue = self._queues.get(job.client)
+        if queue is not None and queue.nbytes > MAX_UNREAD_BYTES:
+            raise Busy(f"{queue.nbytes} bytes of earlier pictures were not taken yet")
+        if not self._worker.ready.is_set():
             job.stage = "loading"  # the engine's import comes first
-        self._studio.queue.put(job)
-        self._jobs[name] = job
-        self._studio.start()
+        self._worker.queue.put(job)
+        self._jobs[key] = job
+        self._worker.start()
 
     def _hello(self, client: bytes, hello: messages.Hello) -> Mapping[str, Any]:
         common = set(hello.versions) & set(messages.VERSIONS)
         if not common:
             raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(messages.VERSIONS)}")
         log.debug("hello from %s", hello.client)
-        self._studio.start()  # its imports take seconds: they begin while the client reads its picture
+        self._worker.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
     def _models(self, client: bytes, request: messages.Models) -> Mapping[str, Any]:
-        return {"models": self._studio.shelf.cards()}
+        return {"models": self._worker.store.cards()}
 
     def _status(self, client: bytes, request: messages.Status) -> Mapping[str, Any]:
-        studio = self._studio
+        worker = self._worker
         return {
             **self._about,
             "pid": os.getpid(),
-            "state": studio.state,
-            "device": studio.device,
+            "state": worker.state,
+            "device": worker.device,
             "uptime": time.monotonic() - self._started,
-            "models": studio.shelf.loaded(),
+            "models": worker.store.loaded(),
             "jobs": len(self._jobs),
             "counters": asdict(self._counters),
             "memory": {
                 **memory(),
-                "cache_bytes": studio.cache.nbytes,
-                "cache_budget": studio.cache.budget,
-                "cache_images": len(studio.cache),
+                "cache_bytes": worker.cache.nbytes,
+                "cache_budget": worker.cache.budget,
+                "cache_images": len(worker.cache),
             },
         }
 
@@ -243,31 +243,31 @@ class Server:
     def _end(self, job: Job, reason: ColorizeError) -> None:
         """Stops a job: the worker answers when it reaches its next check, a waiting one is answered here."""
         job.stop(reason)
-        if self._studio.queue.remove(job):
-            name = job.request.id
-            reply = messages.Stopped(name) if isinstance(reason, Cancelled) else failure(name, reason)
-            self._deliver(Letter(job.client, codec.encode(reply), job, final=True))
+        if self._worker.queue.remove(job):
+            request_id = job.request.id
+            reply = messages.Stopped(request_id) if isinstance(reason, Cancelled) else failure(request_id, reason)
+            self._deliver(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
 
     # replies
 
     def _reply(self, client: bytes, reply: messages.Reply) -> None:
         self._counters.errors += isinstance(reply, messages.Failure)
-        self._deliver(Letter(client, codec.encode(reply)))
+        self._deliver(OutgoingMessage(client, codec.encode(reply)))
 
     def _collect(self) -> None:
-        for letter in self._mailbox.take():
-            if letter.job is not None and (letter.client, letter.job.request.id) not in self._jobs:
-                letter.settle()  # its client is gone
+        for message in self._outgoing.take():
+            if message.job is not None and (message.client, message.job.request.id) not in self._jobs:
+                message.settle()  # its client is gone
             else:
-                self._deliver(letter)
+                self._deliver(message)
 
-    def _deliver(self, letter: Letter) -> None:
-        if letter.final and letter.job is not None:
-            self._jobs.pop((letter.client, letter.job.request.id), None)
-        outbox = self._outboxes.setdefault(letter.client, Outbox(time.monotonic()))
-        outbox.add(letter)
-        if len(outbox.letters) > MAX_UNREAD_LETTERS:
-            self._forget(letter.client, "it sends and does not read")
+    def _deliver(self, message: OutgoingMessage) -> None:
+        if message.final and message.job is not None:
+            self._jobs.pop((message.client, message.job.request.id), None)
+        queue = self._queues.setdefault(message.client, ClientQueue(time.monotonic()))
+        queue.add(message)
+        if len(queue.messages) > MAX_UNREAD_MESSAGES:
+            self._forget(message.client, "it sends and does not read")
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -279,19 +279,19 @@ class Server:
                 self._reply(job.client, messages.Progress(job.request.id, job.stage, job.fraction))
 
     def _unread(self, client: bytes) -> bool:
-        return client in self._outboxes and bool(self._outboxes[client].letters)
+        return client in self._queues and bool(self._queues[client].messages)
 
     def _flush(self) -> None:
-        for client, outbox in list(self._outboxes.items()):
-            self._send(client, outbox)
-            if not outbox.letters:
-                self._outboxes.pop(client, None)
-            elif time.monotonic() - outbox.since > self._stall_seconds:
-                self._drop_stalled(client, outbox)
+        for client, queue in list(self._queues.items()):
+            self._send(client, queue)
+            if not queue.messages:
+                self._queues.pop(client, None)
+            elif time.monotonic() - queue.since > self._stall_seconds:
+                self._drop_stalled(client, queue)
 
-    def _send(self, client: bytes, outbox: Outbox) -> None:
-        while outbox.letters:
-            frames: list[Buffer] = [client, *outbox.letters[0].frames]
+    def _send(self, client: bytes, queue: ClientQueue) -> None:
+        while queue.messages:
+            frames: list[Buffer] = [client, *queue.messages[0].frames]
             try:
                 self._router.send_multipart(frames, zmq.NOBLOCK, copy=False)
             except zmq.Again:
@@ -301,24 +301,24 @@ class Server:
                     raise
                 self._forget(client, "it went away")
                 return
-            self._counters.bytes_out += outbox.pop().nbytes
-            outbox.since = time.monotonic()
+            self._counters.bytes_out += queue.pop().nbytes
+            queue.since = time.monotonic()
 
-    def _drop_stalled(self, client: bytes, outbox: Outbox) -> None:
+    def _drop_stalled(self, client: bytes, queue: ClientQueue) -> None:
         jobs = [job for job in self._jobs.values() if job.client == client]
         log.warning("a client took nothing for %g s; %d of its jobs are dropped", self._stall_seconds, len(jobs))
-        outbox.clear()
-        outbox.since = time.monotonic()
+        queue.clear()
+        queue.since = time.monotonic()
         for job in jobs:
             self._end(job, SlowReader(f"nothing was taken for {self._stall_seconds:g} s"))
 
     def _forget(self, client: bytes, why: str) -> None:
-        outbox = self._outboxes.pop(client, None)
-        if outbox is not None:
-            outbox.clear()
-        for name in [name for name in self._jobs if name[0] == client]:
-            job = self._jobs.pop(name)
+        queue = self._queues.pop(client, None)
+        if queue is not None:
+            queue.clear()
+        for key in [key for key in self._jobs if key[0] == client]:
+            job = self._jobs.pop(key)
             job.stop(Cancelled(why))
-            self._studio.queue.remove(job)
+            self._worker.queue.remove(job)
             self._counters.cancelled += 1
             log.info("a client's job was stopped: %s", why)

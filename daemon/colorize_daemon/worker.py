@@ -9,22 +9,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from colorize_client import codec, messages
 from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
-from colorize_client.messages import Array, Band, Failure, NeedImage, Result, Stopped
+from colorize_client.messages import Array, Band, Failure, NeedImage, Reply, Result, Stopped
 from colorize_client.picture import HintTiles, picture_key
 
-from colorize_daemon.embedding_cache import Embedding, EmbeddingCache
-from colorize_daemon.jobs import Job, JobQueue, Letter, Mailbox
-from colorize_daemon.model_store import Colorizer, ModelShelf, Prediction, Record, card
+from colorize_daemon.embedding_cache import EmbeddingCache
+from colorize_daemon.jobs import Job, JobQueue, OutgoingMessage, OutgoingQueue
+from colorize_daemon.model_store import ModelStore, card
+
+if TYPE_CHECKING:  # the engine imports torch, which takes seconds
+    from colorize_engine.colorizer import Colorizer, Embedding, Prediction
+    from colorize_engine.weights import WeightsRecord
 
 log = logging.getLogger(__name__)
 
-NUMPY_TYPES = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "i16": np.dtype("<i2")}
+NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
+NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
 
 
 @dataclass
@@ -65,23 +70,23 @@ class _PictureUnknown(Exception):
 
 
 @dataclass
-class Studio:
+class Worker:
     """The models, the embeddings, and the thread that works with them.
 
     Args:
-        shelf: the installed models.
+        store: the installed models.
         cache: embeddings of pictures.
         queue: where jobs come from.
-        mailbox: where replies go.
+        outgoing: where replies go.
         device: what was asked for; once a model is loaded, where it runs.
         idle_seconds: without work for so long, models and embeddings are dropped; None for never.
         warm_up: called once at the start of the thread: imports that take seconds.
     """
 
-    shelf: ModelShelf
+    store: ModelStore
     cache: EmbeddingCache
     queue: JobQueue
-    mailbox: Mailbox
+    outgoing: OutgoingQueue
     counters: Counters
     device: str = "auto"
     idle_seconds: float | None = None
@@ -113,28 +118,31 @@ class Studio:
                 self._unload()
 
     def _unload(self) -> None:
-        if len(self.cache) or self.shelf.loaded():
+        if len(self.cache) or self.store.loaded():
             log.info("idle: models and pictures leave memory")
-            self.shelf.unload()
+            self.store.unload()
             self.cache.clear()
             gc.collect()
 
     def _do(self, job: Job) -> None:
-        name = job.request.id
-        try:
-            reply = Result(name, self._colorize(job))
-        except _PictureUnknown:
-            reply = NeedImage(name, job.request.image.key)
-        except Cancelled:
-            reply = Stopped(name)
-        except ColorizeError as error:
-            reply = failure(name, error)
-        except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
-            reply = failure(name, self._fault(error))
+        reply = self._reply(job)
         self.state = "idle"  # before the reply: whoever has it and asks is told the truth
-        self.mailbox.put(Letter(job.client, codec.encode(reply), job, final=True))
+        self.outgoing.put(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
 
-    def _fault(self, error: Exception) -> ColorizeError:
+    def _reply(self, job: Job) -> Reply:
+        request_id = job.request.id
+        try:
+            return Result(request_id, self._colorize(job))
+        except _PictureUnknown:
+            return NeedImage(request_id, job.request.image.key)
+        except Cancelled:
+            return Stopped(request_id)
+        except ColorizeError as error:
+            return failure(request_id, error)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
+            return failure(request_id, self._internal_error(error))
+
+    def _internal_error(self, error: Exception) -> ColorizeError:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own
             self._unload()
             return OutOfMemory(str(error))
@@ -143,7 +151,7 @@ class Studio:
 
     def _colorize(self, job: Job) -> dict[str, Any]:
         request, timings = job.request, Timings()
-        record = self.shelf.find(request.model)
+        record = self.store.find(request.options.model)
         if request.image.array is None and self.cache.get(request.image.key, record.sha256) is None:
             raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
         colorizer = self._load(job, record, timings)
@@ -151,7 +159,7 @@ class Studio:
         self._advance(job, "hints")
         hints = HintTiles.from_wire(request.hints) if request.hints else None
         with timings.measure("predict"):
-            prediction = colorizer.predict(embedding, hints, request.saturation, request.temperature, check=job.check)
+            prediction = colorizer.predict(embedding, hints, request.options, check=job.check)
         self.counters.predictions += 1
         with timings.measure("lift"):
             self._render(job, colorizer, embedding, prediction)
@@ -163,7 +171,7 @@ class Studio:
             "encoded": encoded,
             "hint_cells": int(prediction.hint_cells),
             "timings": asdict(timings),
-            "notes": list(getattr(colorizer, "notes", ())),
+            "notes": [NOTHING_PAINTED] if hints and not prediction.hint_cells else [],
         }
 
     def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
@@ -171,17 +179,19 @@ class Studio:
         job.stage, job.fraction = stage, fraction
         self.state = "loading" if stage == "loading" else "working"
         progress = messages.Progress(job.request.id, stage, fraction)
-        self.mailbox.put(Letter(job.client, codec.encode(progress), job))
+        self.outgoing.put(OutgoingMessage(job.client, codec.encode(progress), job))
 
-    def _load(self, job: Job, record: Record, timings: Timings) -> Colorizer:
-        if not self.shelf.is_loaded(record):
+    def _load(self, job: Job, record: WeightsRecord, timings: Timings) -> Colorizer:
+        if not self.store.is_loaded(record):
             self._advance(job, "loading")
         with timings.measure("load"):
-            colorizer = self.shelf.get(record)
+            colorizer = self.store.get(record)
         self.device = str(colorizer.device)
         return colorizer
 
-    def _embedding(self, job: Job, record: Record, colorizer: Colorizer, timings: Timings) -> tuple[Embedding, bool]:
+    def _embedding(
+        self, job: Job, record: WeightsRecord, colorizer: Colorizer, timings: Timings
+    ) -> tuple[Embedding, bool]:
         image = job.request.image
         known = self.cache.get(image.key, record.sha256)
         if known is not None:
@@ -217,9 +227,9 @@ class Studio:
         job.reserve(rows.nbytes)
         array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
         band = Band(job.request.id, y, rows.shape[0], array)
-        self.mailbox.put(Letter(job.client, codec.encode(band), job, credit=rows.nbytes))
+        self.outgoing.put(OutgoingMessage(job.client, codec.encode(band), job, credit=rows.nbytes))
 
 
-def failure(name: str, error: ColorizeError) -> Failure:
+def failure(request_id: str, error: ColorizeError) -> Failure:
     """The error reply to the request of this id."""
-    return Failure(name, error.code, error.sentence, error.detail[:MAX_DETAIL_CHARS])
+    return Failure(request_id, error.code, error.sentence, error.detail[:MAX_DETAIL_CHARS])

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from colorize_client.messages import Buffer
 
 from colorize_engine.colour import conversions
 
@@ -27,7 +28,7 @@ class Tiles(Protocol):
     def tiles(self) -> Sequence[tuple[int, int, int, int]]: ...
 
     @property
-    def data(self) -> Sequence[memoryview | bytes | np.ndarray]: ...
+    def data(self) -> Sequence[Buffer | np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _Bins:
         return slice(int(first), int(last) + 1), np.maximum(self.edges[first : last + 1] - start, 0)
 
 
-def _pixels(data: memoryview | bytes | np.ndarray, width: int, height: int) -> np.ndarray:
+def _pixels(data: Buffer | np.ndarray, width: int, height: int) -> np.ndarray:
     pixels = np.frombuffer(data, dtype=np.uint8)
     if pixels.size != 4 * width * height:
         raise ValueError(f"a hint tile of {width}x{height} needs {4 * width * height} bytes, not {pixels.size}")

@@ -12,7 +12,7 @@ SHORTEST = 32
 
 
 @dataclass(frozen=True)
-class Frame:
+class NetworkInput:
     """The network's picture: content of `height` and `width` (even), padded below and right to multiples of stride."""
 
     height: int
@@ -20,15 +20,16 @@ class Frame:
     stride: int
 
     @classmethod
-    def fit(cls, height: int, width: int, side: int, stride: int) -> "Frame":
+    def fit(cls, height: int, width: int, side: int, stride: int) -> "NetworkInput":
         """About side * side pixels of the aspect of a height x width picture, within SHORTEST..LONGEST."""
         scale = side / (height * width) ** 0.5
-        sides = (min(LONGEST, max(SHORTEST, round(length * scale / 2) * 2)) for length in (height, width))
-        return cls(*sides, stride)
+        height, width = (min(LONGEST, max(SHORTEST, round(length * scale / 2) * 2)) for length in (height, width))
+        return cls(height, width, stride)
 
     @property
     def padded(self) -> tuple[int, int]:
-        return tuple(-(-length // self.stride) * self.stride for length in (self.height, self.width))
+        """Height and width with the padding, multiples of the stride."""
+        return -(-self.height // self.stride) * self.stride, -(-self.width // self.stride) * self.stride
 
     def pad(self, planes: Tensor) -> Tensor:
         """Planes (B, C, height, width) padded to `padded` by reflection, by repetition where too small for it."""

@@ -6,6 +6,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +23,8 @@ from colorize_client.errors import (
     VersionMismatch,
     from_code,
 )
-from colorize_client.picture import HintTiles, Options, Picture
+from colorize_client.options import Options
+from colorize_client.picture import HintTiles, Picture
 from colorize_client.wire import CurveKeys, Wire
 
 CONNECT_SECONDS = 20.0  # for a service that is ending to be gone
@@ -34,6 +36,7 @@ STOP_SECONDS = 15.0
 
 OnBand = Callable[[int, int, bytes], None]
 OnProgress = Callable[[str, float], None]
+Answer = messages.Progress | messages.Band | messages.Result | messages.NeedImage
 
 
 def connect(
@@ -162,7 +165,9 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -175,21 +180,19 @@ def _request(picture: Picture, hints: HintTiles | None, options: Options, layout
         _new_id(),
         messages.Image(picture.key, picture.width, picture.height),
         hints.to_wire(picture.width, picture.height) if hints else None,
-        options.model,
-        options.saturation,
-        options.temperature,
+        options,
         layout,
     )
 
 
-def _read(wire: Wire, asked: str, deadline: float) -> messages.Reply:
-    """The next reply to the request `asked`; an error or cancelled reply is raised."""
+def _read(wire: Wire, request_id: str, deadline: float) -> Answer:
+    """The next reply to this request; an error or cancelled reply is raised."""
     while True:
         try:
             reply = codec.decode_reply(wire.receive(deadline))
         except (BadMessage, UnknownType) as error:
             raise BadReply(error.detail) from error
-        if reply.id not in (asked, ""):
+        if reply.id not in (request_id, ""):
             continue  # the rest of a picture that was given up
         if isinstance(reply, messages.Failure):
             raise from_code(reply.code, reply.detail, reply.sentence)
@@ -227,10 +230,8 @@ class _Job:
     def _upload(self) -> None:
         if self.request.image.array is not None or self._rows:
             raise BadReply("the service asked for the picture after it had come")
-        old = self.request
-        image = messages.Image(old.image.key, old.image.width, old.image.height, self._picture.array)
-        rest = (old.hints, old.model, old.saturation, old.temperature, old.layout)
-        self.request = messages.Colorize(_new_id(), image, *rest)
+        image = replace(self.request.image, array=self._picture.array)
+        self.request = replace(self.request, id=_new_id(), image=image)
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
 
     def _take_band(self, band: messages.Band) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import Field, asdict, fields, is_dataclass
+from typing import Any, TypeVar
 
 import msgpack
 
@@ -18,7 +18,6 @@ from colorize_client.errors import (
     BadOptions,
     BadPicture,
     ColorizeError,
-    TooLarge,
     UnknownType,
     VersionMismatch,
 )
@@ -30,12 +29,9 @@ from colorize_client.messages import (
     MAX_HEADER_BYTES,
     MAX_ID_CHARS,
     MAX_ITEMS,
-    MAX_PIXELS,
     MAX_SIDE,
     MAX_TEXT_CHARS,
     MAX_TILES,
-    SATURATION,
-    TEMPERATURE,
     VERSION,
     VERSIONS,
     Array,
@@ -56,10 +52,13 @@ from colorize_client.messages import (
     Status,
     Stop,
     Stopped,
+    check_size,
     unpack_tiles,
 )
+from colorize_client.options import MAX_OPTION_CHARS, Options
 
 _KEY = re.compile(r"[0-9a-f]{32}")
+Message = TypeVar("Message")
 
 
 def encode(message: Request | Reply) -> list[Buffer]:
@@ -74,8 +73,13 @@ def _plain(value: Any, arrays: list[Buffer]) -> Any:
         arrays.append(value.data)
         return {"shape": list(value.shape), "dtype": value.dtype, "frame": len(arrays)}
     if is_dataclass(value):
-        entries = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {name: _plain(entry, arrays) for name, entry in entries if entry is not None}
+        plain: dict[str, Any] = {}
+        for name, entry in ((each.name, getattr(value, each.name)) for each in fields(value)):
+            if isinstance(entry, Options):
+                plain |= asdict(entry)
+            elif entry is not None:
+                plain[name] = _plain(entry, arrays)
+        return plain
     return value
 
 
@@ -119,7 +123,7 @@ class _Fields:
 
     def choice(self, name: str, among: Sequence[str], default: str) -> str:
         value = self._values.get(name, default)
-        if value not in among:
+        if not isinstance(value, str) or value not in among:
             raise self.fail(name, f"one of {', '.join(among)}")
         return value
 
@@ -197,28 +201,27 @@ def decode_reply(frames: Sequence[Buffer]) -> Reply:
     return _decode(frames, _REPLIES)
 
 
-def _decode(frames: Sequence[Buffer], readers: Mapping[str, Callable[[str, _Fields], Any]]) -> Any:
+def _decode(frames: Sequence[Buffer], readers: Mapping[str, Callable[[str, _Fields], Message]]) -> Message:
     if not 1 <= len(frames) <= 1 + MAX_FRAMES:
         raise BadMessage(f"{len(frames)} frames, expected a header and at most {MAX_FRAMES} arrays")
     header = unpack_header(frames[0])
     envelope = _Fields(header, "header", frames[1:])
-    name, kind = envelope.text("id", MAX_ID_CHARS), envelope.text("type", MAX_ID_CHARS)
+    request_id, kind = envelope.text("id", MAX_ID_CHARS), envelope.text("type", MAX_ID_CHARS)
     if header.get("v") not in VERSIONS and kind not in _TIMELESS:
         raise VersionMismatch(f"message of version {header.get('v')!r}, this side speaks {list(VERSIONS)}")
     if kind not in readers:
         raise UnknownType(f"message type {kind!r}")
     envelope.where = kind
-    return readers[kind](name, envelope)
+    return readers[kind](request_id, envelope)
 
 
-def _hello(name: str, given: _Fields) -> Hello:
-    return Hello(name, given.integers("versions", 64, 2**16), given.text("client", 200, ""))
+def _hello(request_id: str, given: _Fields) -> Hello:
+    return Hello(request_id, given.integers("versions", 64, 2**16), given.text("client", 200, ""))
 
 
 def _image(given: _Fields) -> Image:
     width, height = given.integer("width", 1, MAX_SIDE), given.integer("height", 1, MAX_SIDE)
-    if width * height > MAX_PIXELS:
-        raise TooLarge(f"{width} x {height} pixels, at most {MAX_PIXELS} are accepted")
+    check_size(width, height)
     key = given.text("key", 32)
     if not _KEY.fullmatch(key):
         raise given.fail("key", "32 lower-case hexadecimal digits")
@@ -240,44 +243,49 @@ def _hints(given: _Fields, image: Image) -> Hints:
     return Hints(tiles, given.array("array", ("u8",), (4 * pixels,)))
 
 
-def _colorize(name: str, given: _Fields) -> Colorize:
+def _colorize(request_id: str, given: _Fields) -> Colorize:
     image = _image(given.inside("image", BadPicture))
     hints = _hints(given.inside("hints", BadHints), image) if "hints" in given else None
-    options = _Fields(given._values, given.where, refuse=BadOptions)
-    return Colorize(
-        name,
-        image,
-        hints,
-        options.text("model", 200, ""),
-        options.number("saturation", *SATURATION, default=1.0),
-        options.number("temperature", *TEMPERATURE, default=0.4),
-        options.choice("layout", tuple(LAYOUTS), "rgb8"),
-    )
+    chosen = _Fields(given._values, given.where, refuse=BadOptions)
+    values: dict[str, Any] = {each.name: _option(chosen, each) for each in fields(Options)}
+    return Colorize(request_id, image, hints, Options(**values), chosen.choice("layout", tuple(LAYOUTS), "rgb8"))
 
 
-def _band(name: str, given: _Fields) -> Band:
+def _option(given: _Fields, option: Field[Any]) -> str | float:
+    default: Any = option.default
+    if isinstance(default, str):
+        return given.text(option.name, MAX_OPTION_CHARS, default)
+    low, high = option.metadata["limits"]
+    return given.number(option.name, low, high, default)
+
+
+def _band(request_id: str, given: _Fields) -> Band:
     y, rows = given.integer("y", 0, MAX_SIDE - 1), given.integer("rows", 1, MAX_SIDE)
-    return Band(name, y, rows, given.array("array", tuple(ITEM_BYTES), (rows, None, None)))
+    return Band(request_id, y, rows, given.array("array", tuple(ITEM_BYTES), (rows, None, None)))
 
 
-def _failure(name: str, given: _Fields) -> Failure:
-    return Failure(name, given.text("code", 200), given.text("sentence"), given.text("detail", MAX_HEADER_BYTES, ""))
+def _failure(request_id: str, given: _Fields) -> Failure:
+    return Failure(
+        request_id, given.text("code", 200), given.text("sentence"), given.text("detail", MAX_HEADER_BYTES, "")
+    )
 
 
 _TIMELESS = ("hello", "error")  # readable in every version, so that two sides can find out that they differ
 _REQUESTS: dict[str, Callable[[str, _Fields], Request]] = {
     "hello": _hello,
-    "status": lambda name, given: Status(name),
-    "models": lambda name, given: Models(name),
+    "status": lambda request_id, given: Status(request_id),
+    "models": lambda request_id, given: Models(request_id),
     "colorize": _colorize,
-    "cancel": lambda name, given: Cancel(name, given.text("target", MAX_ID_CHARS)),
-    "stop": lambda name, given: Stop(name),
+    "cancel": lambda request_id, given: Cancel(request_id, given.text("target", MAX_ID_CHARS)),
+    "stop": lambda request_id, given: Stop(request_id),
 }
 _REPLIES: dict[str, Callable[[str, _Fields], Reply]] = {
-    "progress": lambda name, given: Progress(name, given.text("stage", 64), given.number("fraction", 0.0, 1.0)),
+    "progress": lambda request_id, given: Progress(
+        request_id, given.text("stage", 64), given.number("fraction", 0.0, 1.0)
+    ),
     "band": _band,
-    "result": lambda name, given: Result(name, given.mapping("body")),
-    "need-image": lambda name, given: NeedImage(name, given.text("key", 32)),
+    "result": lambda request_id, given: Result(request_id, given.mapping("body")),
+    "need-image": lambda request_id, given: NeedImage(request_id, given.text("key", 32)),
     "error": _failure,
-    "cancelled": lambda name, given: Stopped(name),
+    "cancelled": lambda request_id, given: Stopped(request_id),
 }

@@ -1,4 +1,4 @@
-"""Starts the colour service, once, however many programs ask at the same time; and stops one that hangs."""
+"""Starts the colour service, once, however many programs ask at the same time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -15,19 +14,19 @@ from pathlib import Path
 
 from colorize_client import discovery, lock, paths
 from colorize_client.errors import LaunchFailed, ServiceNotInstalled
+from colorize_client.logs import log_tail
 from colorize_client.paths import Place
 
 COMMAND_VARIABLE = "GIMP_COLORIZE_DAEMON"
 COMMAND_FILE = "daemon.json"  # written by install.sh beside the folder of this package
 LAUNCH_SECONDS = 60.0
 POLL_SECONDS = 0.05
-TERM_SECONDS = 5.0
 LOG_LINES = 12
 FOREIGN_VARIABLES = ("PYTHONHOME", "PYTHONPATH")  # of GIMP's own Python, which is not the service's
 EXIT_ALREADY_RUNNING = 3  # of gimp-colorize-daemon, when another one holds the lock
 
 
-class _Service(subprocess.Popen):
+class _Service(subprocess.Popen[bytes]):
     """The service's process, which is meant to outlive this program."""
 
     def __del__(self) -> None:
@@ -79,20 +78,20 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
 
 
 def _start(place: Place, deadline: float) -> str:
-    process = _spawn(place)
+    words = command()
+    process = _spawn(words, place)
     while time.monotonic() < deadline:
         endpoint = discovery.find_service()
         if endpoint is not None:
             return endpoint
         status = process.poll()
         if status not in (None, EXIT_ALREADY_RUNNING):
-            raise LaunchFailed(f"{shlex.join(process.args)} ended with status {status}\n{log_tail(place)}")
+            raise LaunchFailed(f"{shlex.join(words)} ended with status {status}\n{_logs(place)}")
         time.sleep(POLL_SECONDS)
-    raise LaunchFailed(f"the service does not listen in {place.folder} in time\n{log_tail(place)}")
+    raise LaunchFailed(f"the service does not listen in {place.folder} in time\n{_logs(place)}")
 
 
-def _spawn(place: Place) -> _Service:
-    words = command()
+def _spawn(words: list[str], place: Place) -> _Service:
     _started[:] = [process for process in _started if process.poll() is None]
     descriptor = os.open(place.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
@@ -114,62 +113,11 @@ def _spawn(place: Place) -> _Service:
     return process
 
 
-def log_tail(place: Place) -> str:
-    """The last lines of what the service printed and logged, for a person to read."""
+def _logs(place: Place) -> str:
+    """The last lines of what the service printed and logged, for the user to read."""
     parts = []
     for file in (place.launch_log, place.log):
-        try:
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        except OSError:
-            continue
-        if lines:
-            parts.append("\n".join([f"{file} ends with:", *lines]))
+        with contextlib.suppress(OSError):  # it was not written yet
+            if lines := log_tail(file, LOG_LINES):
+                parts.append("\n".join([f"{file} ends with:", *lines]))
     return "\n".join(parts)
-
-
-def end_by_force() -> bool:
-    """Ends a service that does not answer: SIGTERM, then SIGKILL. Returns whether there was one.
-
-    The process is the one whose number stands in the lock file and that has this file open; any other (a stale number,
-    another namespace) is left alone.
-    """
-    ended = False
-    for place in paths.candidates():
-        pid = _holder(place)
-        for number in (signal.SIGTERM, signal.SIGKILL) if pid else ():
-            with contextlib.suppress(ProcessLookupError):  # it ended in this moment
-                os.kill(pid, number)
-            if _released(place, time.monotonic() + TERM_SECONDS):
-                ended = True
-                break
-    return ended
-
-
-def _holder(place: Place) -> int | None:
-    if not place.service_lock.exists() or _released(place, 0.0):
-        return None
-    text = place.service_lock.read_text(encoding="ascii", errors="replace").strip()
-    return int(text) if text.isdigit() and _has_open(int(text), place.service_lock) else None
-
-
-def _has_open(pid: int, file: Path) -> bool:
-    with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to look at
-        return any(_is_same(entry, file) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    return False
-
-
-def _is_same(entry: Path, file: Path) -> bool:
-    try:
-        return entry.samefile(file)
-    except OSError:  # a pipe or a socket
-        return False
-
-
-def _released(place: Place, deadline: float) -> bool:
-    while True:
-        with lock.locked(place.service_lock) as free:
-            if free:
-                return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(POLL_SECONDS)

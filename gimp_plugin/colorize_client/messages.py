@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from colorize_client.errors import BadPicture, TooLarge
+from colorize_client.options import Options
+
 VERSION = 1
 VERSIONS = (1,)  # every version that this side speaks
 
@@ -25,11 +28,9 @@ MAX_PIXELS = 400_000_000
 MAX_TILES = 65536
 MAX_FRAME_BYTES = 4 * MAX_PIXELS  # hint tiles over the whole of the largest picture
 
-ITEM_BYTES = {"u8": 1, "u16": 2, "i16": 2, "f32": 4}
+ITEM_BYTES = {"u8": 1, "u16": 2, "i16": 2}
 LAYOUTS = {"rgb8": ("u8", 3), "rgb16": ("u16", 3), "ab16": ("i16", 2)}  # dtype and channels of the bands
 STAGES = ("queued", "loading", "upload", "encode", "hints", "lift")
-SATURATION = (0.0, 2.0)
-TEMPERATURE = (0.05, 1.0)
 
 Buffer = bytes | bytearray | memoryview
 
@@ -91,9 +92,7 @@ class Colorize:
     id: str
     image: Image
     hints: Hints | None = None
-    model: str = ""
-    saturation: float = 1.0
-    temperature: float = 0.4
+    options: Options = Options()  # in the message its fields stand beside the others
     layout: str = "rgb8"
 
 
@@ -160,6 +159,14 @@ class Stopped:
 
 Request = Hello | Status | Models | Colorize | Cancel | Stop
 Reply = Progress | Band | Result | NeedImage | Failure | Stopped
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises BadPicture or TooLarge where a picture of this size, in pixels, is not accepted."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise BadPicture(f"{width} x {height} pixels, each side may have 1..{MAX_SIDE}")
+    if width * height > MAX_PIXELS:
+        raise TooLarge(f"{width} x {height} pixels, at most {MAX_PIXELS} are accepted")
 
 
 def unpack_tiles(tiles: Array) -> list[tuple[int, int, int, int]]:

@@ -1,4 +1,4 @@
-"""What a person asks for: a photograph's gray plane, the colours painted on it, and the options."""
+"""What the user gives: a photograph's gray plane, and the colours painted on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from colorize_client import messages
-from colorize_client.errors import BadHints, BadPicture, TooLarge
+from colorize_client.errors import BadHints, BadPicture
 from colorize_client.messages import Array, Buffer
 
 
@@ -33,10 +33,7 @@ class Picture:
     def __post_init__(self) -> None:
         if self.dtype not in ("u8", "u16"):
             raise BadPicture(f"gray plane of type {self.dtype!r}, expected u8 or u16")
-        if not (1 <= self.width <= messages.MAX_SIDE and 1 <= self.height <= messages.MAX_SIDE):
-            raise BadPicture(f"{self.width} x {self.height} pixels, each side may have 1..{messages.MAX_SIDE}")
-        if self.width * self.height > messages.MAX_PIXELS:
-            raise TooLarge(f"{self.width} x {self.height} pixels, at most {messages.MAX_PIXELS} are accepted")
+        messages.check_size(self.width, self.height)
         have, want = memoryview(self.data).nbytes, self.array.nbytes
         if have != want:
             raise BadPicture(f"{self.width} x {self.height} {self.dtype} needs {want} bytes, {have} were given")
@@ -94,23 +91,3 @@ class HintTiles:
             data.append(pixels[start : start + 4 * w * h])
             start += 4 * w * h
         return cls(tiles, data)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to colour.
-
-    Args:
-        model: name of the weights, "" for the default.
-        saturation: factor on chroma, 0..2.
-        temperature: 0.05 (vivid) .. 1 (cautious).
-    """
-
-    model: str = ""
-    saturation: float = 1.0
-    temperature: float = 0.4
-
-    @classmethod
-    def from_vividness(cls, vividness: float, saturation: float = 1.0, model: str = "") -> Options:
-        """Options for a vividness of 0 (cautious) .. 100 (vivid): temperature = 1 - 0.9 * vividness / 100."""
-        return cls(model, saturation, 1.0 - 0.9 * vividness / 100.0)

@@ -59,7 +59,7 @@ class Wire:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise ServiceSilent("no answer in time")
-            ready = dict(self._poller.poll(left * 1000))
+            ready = dict(self._poller.poll(int(left * 1000) + 1))
             if self._dealer in ready or (ready and self._dealer.poll(0)):  # what came before the end still counts
                 return self._dealer.recv_multipart()
             if ready:
@@ -92,5 +92,7 @@ class Wire:
     def __enter__(self) -> Wire:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -15,7 +15,7 @@ import torch
 import zmq
 from colorize_engine import guided_lift, weights
 from colorize_engine.colorizer import Colorizer
-from colorize_engine.network_input import Frame
+from colorize_engine.network_input import NetworkInput
 from colorize_engine.networks.served import CHROMA_STRIDE
 
 REPEATS = 5
@@ -39,7 +39,7 @@ class BareNetwork:
     @torch.inference_mode()
     def _pass(self, height: int, width: int) -> tuple[float, float]:
         network, device = self._colorizer.network, self._colorizer.device
-        rows, columns = Frame.fit(height, width, self.record.side, network.stride).padded
+        rows, columns = NetworkInput.fit(height, width, self.record.side, network.stride).padded
         lightness = torch.rand(1, 1, rows, columns, device=device) * 100
         hints = torch.zeros(1, 3, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, device=device)
         start = self._now()

@@ -36,7 +36,7 @@ class Bench:
         self.hints = self._new_hints()
 
     def _instrument(self) -> None:
-        import colorize_client
+        import colorize_client.picture
         import job
         import pixels
 

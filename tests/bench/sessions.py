@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyvips
 import scans
-from colorize_client import Client, HintTiles, Picture, connect, connection_file, launcher, paths
+from colorize_client import Client, HintTiles, Picture, connect, connection_file, end_by_force, launcher, paths
 from timed_daemon import memory
 from workshop import Workshop
 
@@ -52,7 +52,7 @@ class TimedService:
             with connect(client="benchmark") as client:
                 colour(client, scans.scan(WARM_PIXELS), hint=0)
         except BaseException:
-            launcher.end_by_force()
+            end_by_force()
             raise
         place = paths.candidates()[0]
         process = Path("/proc") / str(connection_file.read(place).pid)

@@ -30,16 +30,16 @@ def memory(process: Path = HERE) -> dict[str, int]:
 
 def instrument(recorder: Recorder, events: Path) -> None:
     """Puts clocks around the steps of the service, and of its engine once that is needed: its import takes seconds."""
-    model_store.ModelShelf.find = recorder.timed("find the model", model_store.ModelShelf.find)
+    model_store.ModelStore.find = recorder.timed("find the model", model_store.ModelStore.find)
     worker.picture_key = recorder.timed("check the upload", worker.picture_key)
-    get = model_store.ModelShelf.get
+    get = model_store.ModelStore.get
 
-    def get_timed(shelf: model_store.ModelShelf, record: model_store.Record) -> model_store.Colorizer:
-        model_store.ModelShelf.get = get
+    def get_timed(store: model_store.ModelStore, record: model_store.Record) -> model_store.Colorizer:
+        model_store.ModelStore.get = get
         _instrument_engine(recorder)
-        return get(shelf, record)
+        return get(store, record)
 
-    model_store.ModelShelf.get = get_timed
+    model_store.ModelStore.get = get_timed
     _time_messages(recorder)
     _write_events(recorder, events)
 
@@ -82,16 +82,16 @@ def _time_messages(recorder: Recorder) -> None:
 
 
 def _write_events(recorder: Recorder, events: Path) -> None:
-    put = jobs.Mailbox.put
+    put = jobs.OutgoingQueue.put
 
-    def putting(mailbox: jobs.Mailbox, letter: jobs.Letter) -> None:
-        put(mailbox, letter)
-        if letter.final:
+    def putting(outgoing: jobs.OutgoingQueue, message: jobs.OutgoingMessage) -> None:
+        put(outgoing, message)
+        if message.final:
             event = {"moment": time.monotonic(), "spans": recorder.take(), "memory": memory()}
             with events.open("a") as file:
                 file.write(json.dumps(event) + "\n")
 
-    jobs.Mailbox.put = putting
+    jobs.OutgoingQueue.put = putting
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from colorize_client import HintTiles
+from colorize_client import HintTiles, Options
 from colorize_client.errors import BadPicture
 from colorize_daemon import main as service
-from colorize_daemon.model_store import ModelShelf
+from colorize_daemon.model_store import ModelStore
 from colorize_engine.colour.constants import AB16_SCALE
 from colorize_engine.colour.rows import linear_table
 
@@ -69,7 +69,6 @@ class Prediction:
 
 class Engine:
     device = "cpu"
-    notes = ()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,12 +82,11 @@ class Engine:
         self,
         embedding: Embedding,
         hints: HintTiles | None,
-        saturation: float,
-        temperature: float,
+        options: Options,
         check: Callable[[], None],
     ) -> Prediction:
         painted = sum(int((np.frombuffer(tile, np.uint8)[3::4] > 0).sum()) for tile in hints.data) if hints else 0
-        return Prediction(saturation, painted)
+        return Prediction(options.saturation, painted)
 
     def render(
         self, embedding: Embedding, prediction: Prediction, layout: str, check: Callable[[], None]
@@ -112,11 +110,11 @@ class Engine:
             os._exit(9)
 
 
-def make_shelf(options: argparse.Namespace) -> ModelShelf:
+def make_store(options: argparse.Namespace) -> ModelStore:
     names = ("test", "slow", "fragile-once", "fragile-always")
     records = [Record(name, sha256=f"{number:064x}", default=name == "test") for number, name in enumerate(names)]
-    return ModelShelf(lambda: records, lambda record: Engine(record.name))
+    return ModelStore(lambda: records, lambda record: Engine(record.name))
 
 
 if __name__ == "__main__":
-    sys.exit(service.main(make_shelf=make_shelf))
+    sys.exit(service.main(make_store=make_store))

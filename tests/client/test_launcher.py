@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from colorize_client import connect, connection_file, discovery, end_by_force, errors, launcher, lock
+from colorize_client import connect, connection_file, discovery, end_by_force, errors, launcher, lock, stopping
 from service_fixtures import PATIENCE, Canvas, alive, noise, picture_of, wait_for
 
 TOGETHER = 6
@@ -130,7 +130,7 @@ def test_without_an_installation_the_own_interpreter_serves(installed, monkeypat
 
 
 def test_a_daemon_that_hangs_is_ended_by_force(state, monkeypatch):
-    monkeypatch.setattr(launcher, "TERM_SECONDS", 0.5)
+    monkeypatch.setattr(stopping, "TERM_SECONDS", 0.5)
     with connect() as service:
         pid = service.status()["pid"]
         os.kill(pid, signal.SIGSTOP)

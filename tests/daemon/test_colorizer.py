@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from colorize_client import HintTiles
+from colorize_client import HintTiles, Options
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer, choose_device
-from colorize_engine.network_input import Frame, reduce_gray
+from colorize_engine.network_input import NetworkInput, reduce_gray
 from skimage.color import lab2rgb, rgb2lab
 
 RED = (200, 60, 30)
@@ -23,9 +23,11 @@ def colorizer(request: pytest.FixtureRequest) -> Colorizer:
     return Colorizer.load(SHIPPED[request.param], "cpu")
 
 
-def colour(colorizer: Colorizer, gray: np.ndarray, layout: str = "rgb8", **options) -> np.ndarray:
+def colour(
+    colorizer: Colorizer, gray: np.ndarray, layout: str = "rgb8", hints: HintTiles | None = None, **options: float
+) -> np.ndarray:
     embedding = colorizer.set_image(gray)
-    prediction = colorizer.predict(embedding, **options)
+    prediction = colorizer.predict(embedding, hints, Options(**options))
     bands = list(colorizer.render(embedding, prediction, layout))
     assert [y for y, _ in bands] == list(np.cumsum([0, *(len(b) for _, b in bands)])[:-1])
     return np.concatenate([band for _, band in bands])
@@ -146,7 +148,7 @@ def test_a_check_that_raises_stops_every_step(colorizer: Colorizer, photograph) 
 
 def test_the_frame_keeps_the_aspect_and_the_area() -> None:
     for height, width in [(4000, 6000), (6000, 4000), (256, 256), (3000, 9000)]:
-        frame = Frame.fit(height, width, 256, 32)
+        frame = NetworkInput.fit(height, width, 256, 32)
         assert abs(frame.height / frame.width / (height / width) - 1) < 0.02
         assert abs(frame.height * frame.width / 256**2 - 1) < 0.02
         assert all(side % 32 == 0 for side in frame.padded)

@@ -47,7 +47,7 @@ def test_round_trip(service, size, dtype, layout):
     assert result["image_key"] == picture_of(gray).key
     assert result["model"]["name"] == "standin"
     assert set(result["timings"]) == {"load", "upload", "encode", "predict", "lift"}
-    assert result["notes"] == ["This is a stand-in."]
+    assert result["notes"] == []
 
 
 def test_the_plane_travels_once_and_hints_travel_alone(service):
@@ -190,8 +190,8 @@ def test_what_nobody_foresaw_in_a_control_message_is_an_error(state):
     def broken() -> list:
         raise RuntimeError("the disk is on fire")
 
-    with running_server(state.endpoint) as studio, connect(launch=False) as client:
-        studio.shelf._records = broken
+    with running_server(state.endpoint) as worker, connect(launch=False) as client:
+        worker.store._records = broken
         with pytest.raises(errors.InternalError) as caught:
             client.models()
         assert "on fire" in caught.value.detail
@@ -258,10 +258,10 @@ def test_a_slow_reader_slows_the_service_and_not_its_memory(service, shared_stat
 
 
 def test_a_reader_that_stalls_loses_its_job(state):
-    with running_server(state.endpoint, stall_seconds=0.3) as studio:
+    with running_server(state.endpoint, stall_seconds=0.3) as worker:
         with Dealer(state.endpoint, unread=1) as reader:
             reader.send(*ask_for(picture_of(noise(8000, 4000, seed=14)), "big"))
-            wait_for(lambda: studio.counters.encodes == 1 and studio.state == "idle")
+            wait_for(lambda: worker.counters.encodes == 1 and worker.state == "idle")
             assert reader.read_until("error")[0]["code"] == "slow-reader"
         with connect(launch=False) as other:
             assert other.status()["jobs"] == 0

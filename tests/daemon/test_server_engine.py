@@ -92,3 +92,14 @@ def test_memory_is_what_the_cache_says(engine_service, gray):
     memory = engine_service.status()["memory"]
     assert 0 < memory["cache_bytes"] <= memory["cache_budget"]
     assert memory["rss"] <= memory["peak_rss"]
+
+
+def test_hints_without_paint_are_named(engine_service, gray):
+    """A stroke that was erased leaves its tile: the colours are the network's own, and the user is told."""
+    picture, plain, hinted = picture_of(gray), Canvas(*gray.shape), Canvas(*gray.shape)
+    engine_service.colorize(picture, on_band=plain.on_band)
+    erased = HintTiles([(230, 66, 40, 12)], [bytes((*RED, 0)) * 480])
+    result = engine_service.colorize(picture, erased, on_band=hinted.on_band)
+    assert result["hint_cells"] == 0
+    assert result["notes"] == ["The hints are transparent everywhere, so none were used."]
+    assert np.array_equal(hinted.pixels, plain.pixels)

@@ -19,7 +19,7 @@ from colorize_client import CurveKeys, connect, connection_file, discovery, erro
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_daemon import main as service
 from service_fixtures import PATIENCE, STANDIN_DAEMON, Canvas, Dealer, noise, picture_of, start_daemon, wait_for
-from standin_engine import make_shelf
+from standin_engine import make_store
 from test_server import ask_for
 
 ACTIVATE = """
@@ -40,7 +40,7 @@ def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
     """What a daemon says that does not even start; it is this process, for speed."""
     before = os.umask(0o077)
     try:
-        assert service.main(arguments, make_shelf) == service.EXIT_REFUSED
+        assert service.main(arguments, make_store) == service.EXIT_REFUSED
     finally:
         os.umask(before)
     return capsys.readouterr().err

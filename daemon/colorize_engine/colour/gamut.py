@@ -218,13 +218,13 @@ def render(lightness: Tensor, ab: Tensor, layout: str) -> Tensor:
     flat, flat_ab = lightness.reshape(-1), ab.reshape(2, -1)
     pixels = torch.empty((len(flat), count), dtype=dtype, device=flat.device)
     outside = []
-    for piece, *planes in _blocks(flat, flat_ab):
-        channels, index = _test(*planes)
-        pixels[piece] = _pack(layout, *planes[1:], channels)
+    for piece, block, a, b in _blocks(flat, flat_ab):
+        channels, index = _test(block, a, b)
+        pixels[piece] = _pack(layout, a, b, channels)
         outside.append(piece.start + index)
     if outside:
-        index, *fitted = _pull_all(flat, flat_ab, outside)
-        _bits(pixels)[index] = _bits(_pack(layout, *fitted))
+        index, a, b, channels = _pull_all(flat, flat_ab, outside)
+        _bits(pixels)[index] = _bits(_pack(layout, a, b, channels))
     return pixels.view(*lightness.shape, count)
 
 

@@ -63,6 +63,7 @@ class Chroma(ServedNetwork):
 
     Config = ChromaConfig
     stride = 32
+    centres: Tensor  # (K, 2), see `bin_centres`
 
     def __init__(self, config: ChromaConfig | None = None) -> None:
         super().__init__(config)
@@ -90,7 +91,7 @@ class Chroma(ServedNetwork):
         )
         self.regression = nn.Conv2d(c.finest, 2, 3, padding=1)
         nn.init.zeros_(self.regression.weight)  # start from grey, not from noise
-        nn.init.zeros_(self.regression.bias)
+        nn.init.zeros_(self.regression.get_parameter("bias"))
 
     def encode(self, lightness: Tensor) -> Embedding:
         """The heavy part. lightness (B, 1, H, W) in 0..100."""

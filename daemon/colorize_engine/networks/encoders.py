@@ -62,8 +62,8 @@ class MobileNetV2(Encoder):
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """From torchvision's state, its batch norms folded or not."""
         first = "stages.0.0.0"
-        own = {name: name.split(".", 2)[2] for name in self.state_dict()}  # the names within torchvision's `features`
-        own = {name: state[f"features.{block}"] for name, block in own.items() if f"features.{block}" in state}
+        theirs = {name: f"features.{name.split('.', 2)[2]}" for name in self.state_dict()}  # torchvision's names
+        own = {name: state[their] for name, their in theirs.items() if their in state}
         if f"{first}.weight" in own:
             slope = 1 / torch.tensor(DEVIATION)
             own |= _gray_convolution(first, own[f"{first}.weight"], slope, -torch.tensor(MEAN) * slope)

@@ -54,8 +54,9 @@ class ResNetUNet(AutomaticNetwork):
         )
         self.joins, channels = nn.ModuleList(), deepest
         for place, skip in reversed(list(enumerate(skips))):
-            self.joins.append(Join(channels, skip, way, narrow=place == 0))
-            channels = self.joins[-1].channels
+            join = Join(channels, skip, way, narrow=place == 0)
+            self.joins.append(join)
+            channels = join.channels
         self.up = up(channels, channels, way)
         self.last = LastCross(channels + 1)
 
@@ -169,14 +170,14 @@ def _start_icnr(spread: nn.Conv2d) -> None:
     """
     kernel = nn.init.kaiming_normal_(spread.weight[::4].clone())
     spread.weight.copy_(kernel.repeat_interleave(4, 0))
-    nn.init.zeros_(spread.bias)
+    nn.init.zeros_(spread.get_parameter("bias"))
 
 
 def _convolution(channels: int, out: int) -> tuple[nn.Module, nn.Module]:
     """fastai's ConvLayer without a norm; its start keeps the signal's variance through the many layers."""
     convolution = nn.Conv2d(channels, out, 3, padding=1)
     nn.init.kaiming_uniform_(convolution.weight, nonlinearity="relu")
-    nn.init.zeros_(convolution.bias)
+    nn.init.zeros_(convolution.get_parameter("bias"))
     return convolution, nn.ReLU()
 
 

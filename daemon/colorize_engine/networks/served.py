@@ -18,6 +18,7 @@ class ServedNetwork(nn.Module):
 
     Config: ClassVar[type]
     stride: ClassVar[int]
+    config: Any  # a Config
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()
@@ -27,11 +28,11 @@ class ServedNetwork(nn.Module):
         """The heavy part: L (B, 1, H, W) in 0..100 -> all that the light part needs of the photograph."""
         raise NotImplementedError
 
-    def decode(self, embedding: tuple[Tensor, ...], hints: Tensor) -> tuple[Tensor, ...]:
+    def decode(self, embedding: Any, hints: Tensor) -> tuple[Tensor, ...]:
         """The light part: hint planes (B, 3, H/2, W/2) with mean a, b in CIELAB units and coverage 0..1 -> output."""
         raise NotImplementedError
 
-    def chroma(self, output: tuple[Tensor, ...], temperature: float) -> Tensor:
+    def chroma(self, output: Any, temperature: float) -> Tensor:
         """ab (B, 2, H/2, W/2) in CIELAB units; where there is a choice, temperature 1 is cautious, lower more vivid."""
         raise NotImplementedError
 

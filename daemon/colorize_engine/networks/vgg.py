@@ -20,7 +20,7 @@ class VggStages(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised RGB (B, 3, H, W) -> each block's features, (B, CHANNELS[i], H / 2**i, W / 2**i)."""
-        levels = []
+        levels: list[Tensor] = []
         for block in self.blocks:
             x = block(F.max_pool2d(x, 2) if 0 < len(levels) <= self.POOLINGS else x)
             levels.append(x)
@@ -28,9 +28,10 @@ class VggStages(nn.Module):
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
         """Start from torchvision's `vgg16` state; raises ValueError where a convolution is missing or differs."""
-        own, number = {}, 0  # the number within torchvision's `features`
+        own: dict[str, Tensor] = {}
+        number = 0  # within torchvision's `features`
         for i, block in enumerate(self.blocks):
-            for j, layer in enumerate(block):
+            for j, layer in enumerate(block.children()):
                 if isinstance(layer, nn.Conv2d):
                     for part in ("weight", "bias"):
                         own[f"blocks.{i}.{j}.{part}"] = _taken(state, f"features.{number}.{part}", getattr(layer, part))
@@ -44,7 +45,7 @@ def _block(channels: int, out: int, depth: int) -> nn.Sequential:
     for _ in range(depth):
         convolution = nn.Conv2d(channels, out, 3, padding=1)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.zeros_(convolution.bias)
+        nn.init.zeros_(convolution.get_parameter("bias"))
         layers += [convolution, nn.ReLU()]
         channels = out
     return nn.Sequential(*layers)

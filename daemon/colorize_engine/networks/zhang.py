@@ -60,6 +60,7 @@ class ZhangClassification(AutomaticNetwork):
 
     Config = ZhangConfig
     stride = 8
+    centres: Tensor  # (K, 2), see `bin_centres`
 
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
@@ -86,6 +87,7 @@ class ZhangClassificationVgg(AutomaticNetwork):
 
     Config = ZhangConfig
     stride = 8
+    centres: Tensor  # (K, 2), see `bin_centres`
 
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
@@ -109,7 +111,7 @@ class _DilatedVgg(VggStages):
 
     def __init__(self) -> None:
         super().__init__()
-        for layer in self.blocks[-1]:
+        for layer in self.blocks[-1].children():
             if isinstance(layer, nn.Conv2d):
                 layer.dilation = layer.padding = (2, 2)
 
@@ -139,5 +141,5 @@ def _started(module: nn.Sequential) -> nn.Sequential:
     for layer in module:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.get_parameter("bias"))
     return module

@@ -1,0 +1,47 @@
+"""The options of a request: one object, from the plug-in and the command line over the wire to the engine.
+
+A field here is a field of the `colorize` message, an option of `gimp-colorize`, and what `Colorizer.predict` reads;
+its default, its limits and its help stand with it and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_OPTION_CHARS = 200
+# Temperatures that the ends of the vividness scale, 0 (cautious) and 100 (vivid), stand for.
+CAUTIOUS, VIVID = 1.0, 0.1
+
+
+def _number(default: float, low: float, high: float, metavar: str, text: str) -> Any:
+    return field(default=default, metadata={"limits": (low, high), "metavar": metavar, "help": text})
+
+
+def _text(default: str, metavar: str, text: str) -> Any:
+    return field(default=default, metadata={"metavar": metavar, "help": text})
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to colour.
+
+    Args:
+        model: name of the weights, "" for the default.
+        saturation: factor 0..2 on the chroma that the network chose; the colours of hints keep theirs.
+        temperature: 0.05 (vivid) .. 1 (cautious).
+    """
+
+    model: str = _text("", "NAME", "one that `gimp-colorize models` lists")
+    saturation: float = _number(1.0, 0.0, 2.0, "S", "%(default)s: as it is")
+    temperature: float = _number(0.4, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
+
+    @classmethod
+    def from_vividness(cls, vividness: float, saturation: float = 1.0, model: str = "") -> Options:
+        """Options for a vividness of 0 (cautious) .. 100 (vivid): temperature = 1 - 0.9 * vividness / 100."""
+        return cls(model, saturation, CAUTIOUS - (CAUTIOUS - VIVID) * vividness / 100.0)
+
+    @property
+    def vividness(self) -> float:
+        """The temperature on the scale of `from_vividness`."""
+        return 100.0 * (CAUTIOUS - self.temperature) / (CAUTIOUS - VIVID)
