@@ -38,6 +38,7 @@ SUCCESS = Gimp.PDBStatusType.SUCCESS
 
 Config = Gimp.ProcedureConfig
 Drawables = list[Gimp.Drawable]
+Run = Callable[..., Gimp.ValueArray]
 
 
 class Colorize(Gimp.PlugIn):
@@ -57,7 +58,7 @@ class Colorize(Gimp.PlugIn):
         return procedure
 
 
-def _procedure(plug_in: Colorize, name: str, run: Callable) -> Gimp.ImageProcedure:
+def _procedure(plug_in: Colorize, name: str, run: Run) -> Gimp.ImageProcedure:
     procedure = Gimp.ImageProcedure.new(plug_in, name, Gimp.PDBProcType.PLUGIN, _guarded(run), None)
     procedure.set_image_types("*")  # indexed images too: a reason is better than an entry that is grayed out
     procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
@@ -146,7 +147,7 @@ def _returns_layer(procedure: Gimp.ImageProcedure) -> None:
     procedure.add_layer_return_value("layer", "Layer", "The layer that was made or updated", True, READWRITE)
 
 
-def _guarded(run: Callable) -> Callable:
+def _guarded(run: Run) -> Run:
     """Turns every failure into an error that GIMP shows: an exception that escapes would be lost on the console."""
 
     def guarded(procedure: Gimp.Procedure, run_mode: Gimp.RunMode, *arguments: object) -> Gimp.ValueArray:
@@ -177,7 +178,7 @@ def _failed(procedure: Gimp.Procedure, status: Gimp.PDBStatusType, sentence: str
     return procedure.new_return_values(status, GLib.Error(sentence))
 
 
-def _done(procedure: Gimp.Procedure, value: object, kind: object) -> Gimp.ValueArray:
+def _done(procedure: Gimp.Procedure, value: object, kind: GObject.GType | type[GObject.Object]) -> Gimp.ValueArray:
     values = procedure.new_return_values(SUCCESS, GLib.Error())
     values.remove(1)
     values.insert(1, GObject.Value(kind, value))

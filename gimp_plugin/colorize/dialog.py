@@ -75,7 +75,7 @@ def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Laye
     combo.set_active_id(str(hints.get_id()) if hints else NO_LAYER)
 
     def choose(_combo: Gtk.ComboBoxText) -> None:
-        chosen = combo.get_active_id()
+        chosen = combo.get_active_id() or NO_LAYER
         config.set_property("hints", None if chosen == NO_LAYER else Gimp.Layer.get_by_id(int(chosen)))
         config.set_property("find-hints", chosen != NO_LAYER)
 

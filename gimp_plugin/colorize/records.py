@@ -14,7 +14,7 @@ NO_LAYER = 0
 OUTPUTS = ("layer", "normal", "image")
 DEFAULT = Options()
 
-_JSON_TYPES = {int: (int,), float: (int, float), str: (str,)}
+_JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,)}
 
 
 @dataclass(frozen=True)

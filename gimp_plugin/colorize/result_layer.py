@@ -140,8 +140,9 @@ def _limit(layer: Gimp.Layer, photo: Gimp.Layer) -> None:
         limits.append(layer.create_mask(Gimp.AddMaskType.SELECTION))
     if _is_transparent(photo):
         limits.append(photo.create_mask(Gimp.AddMaskType.ALPHA))
-    if photo.get_mask() is not None and photo.get_apply_mask():
-        limits.append(photo.get_mask())
+    photo_mask = photo.get_mask()
+    if photo_mask is not None and photo.get_apply_mask():
+        limits.append(photo_mask)
     if not limits:
         return
     mask = layer.create_mask(Gimp.AddMaskType.WHITE)

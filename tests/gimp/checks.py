@@ -4,15 +4,19 @@
 are judged outside, where there is numpy.
 """
 
+import ast
+import importlib
 import json
 import os
+import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gi
 from gi.repository import Gegl, Gimp, Gio
 
 Facts = dict[str, Any] | None
@@ -25,6 +29,7 @@ SUCCESS, CALLING_ERROR = Gimp.PDBStatusType.SUCCESS, Gimp.PDBStatusType.CALLING_
 EXECUTION_ERROR = Gimp.PDBStatusType.EXECUTION_ERROR
 REPLACE = Gimp.ChannelOps.REPLACE
 RED, BLUE = "#b43c28", "#2850c8"
+STUB_VERSIONS = {"GimpUi": "3.0", "Gtk": "3.0", "Gdk": "3.0"}  # of what batch code has not opened itself
 STROKE = (100, 262, 50, 10)  # x, y, width, height on the left half of the saucer
 
 
@@ -164,6 +169,56 @@ def names(image: Gimp.Image) -> list[str]:
 
 def check_vendored_modules_are_the_only_ones(bench: Workbench) -> Facts:
     assert not any((Path(folder) / "zmq").exists() for folder in sys.path if "plug-ins" not in folder)
+
+
+def check_type_stubs_are_true(bench: Workbench) -> Facts:
+    """Whatever the plug-in's stubs name is here: classes, bases, functions, parameters, properties, constants."""
+    for namespace, version in STUB_VERSIONS.items():
+        gi.require_version(namespace, version)
+    stubs = sorted((bench.folder / "typings" / "gi" / "repository").glob("[!_]*.pyi"))
+    assert stubs, "Workshop.install has to copy gimp_plugin/typings into the folder"
+    wrong = []
+    for stub in stubs:
+        module = importlib.import_module(f"gi.repository.{stub.stem}")
+        wrong += untrue(stub.stem, ast.parse(stub.read_text()), module)
+    assert not wrong, "\n".join(wrong)
+
+
+def untrue(path: str, stub: ast.Module | ast.ClassDef, real: object) -> Iterator[str]:
+    """What stands in a stub and is not so in the real module or class."""
+    for node in stub.body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        name = getattr(target, "id", None) or getattr(node, "name", None)
+        if name is None:  # an import
+            continue
+        if not hasattr(real, name):
+            yield f"{path} has no {name}"
+        elif isinstance(node, ast.ClassDef):
+            yield from untrue_bases(f"{path}.{name}", node, getattr(real, name))
+            yield from untrue(f"{path}.{name}", node, getattr(real, name))
+        elif isinstance(node, ast.FunctionDef):
+            yield from untrue_parameters(f"{path}.{name}", node, real)
+
+
+def untrue_bases(path: str, stub: ast.ClassDef, real: type) -> Iterator[str]:
+    ancestors = {kind.__name__ for kind in real.__mro__}
+    yield from (f"{path} is no {ast.unparse(base)}" for base in stub.bases if last_name(base) not in ancestors)
+
+
+def last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def untrue_parameters(path: str, stub: ast.FunctionDef, owner: Any) -> Iterator[str]:
+    """Compares with the first line of the documentation, which PyGObject makes of what the library says of itself."""
+    properties = [word.arg for word in stub.args.kwonlyargs]
+    yield from (f"{path}: no property {name}" for name in properties if not hasattr(owner.props, name))
+    documented = re.match(rf"{stub.name}\((.*?)\)", getattr(owner, stub.name).__doc__ or "")
+    if documented:
+        names = [parameter.partition(":")[0] for parameter in documented[1].split(", ") if parameter]
+        stubbed = [argument.arg for argument in stub.args.args]
+        if names != stubbed:
+            yield f"{path} takes {names}, not {stubbed}"
 
 
 def check_automatic(bench: Workbench) -> Facts:
