@@ -29,7 +29,7 @@ def colorize(photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings) ->
     layer = result.finish(summary["model"].get("title") or summary["model"]["name"])
     Gimp.progress_end()
     Gimp.displays_flush()
-    return layer, summary.get("notes", [])
+    return layer, [_(note) for note in summary.get("notes", [])]
 
 
 def _read(photo: Gimp.Layer, hints: Gimp.Layer | None) -> tuple[Picture, HintTiles | None]:
