@@ -6,7 +6,7 @@ import layers
 import pixels
 from colorize_client import HintTiles, Picture
 from gi.repository import Gegl, Gimp
-from progress import Progress
+from progress_bar import Progress
 from records import NO_LAYER, Settings
 from result_layer import Result
 from text import _

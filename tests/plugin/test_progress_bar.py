@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from colorize_client import messages
-from progress import STAGES, STEP, WAITING, Progress
+from progress_bar import STAGES, STEP, WAITING, Progress
 
 
 class Bar:
-    """GIMP's progress bar: what it was told to show."""
+    """GIMP's progress bar: what it shows."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
