@@ -1,4 +1,4 @@
-"""What the person or the script reads while pictures are coloured: lines, a progress bar, or JSON."""
+"""What the user or the script reads while pictures are coloured: lines, a progress bar, or JSON."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ class Report:
         self._bar = tqdm(
             total=total,
             unit="picture",
-            disable=None,  # only where a person watches
+            disable=None,  # only where a user watches
             leave=False,
             bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
         )

@@ -94,7 +94,7 @@ def exif_of_tiff(file: BinaryIO) -> bytes | None:
     if not tags:
         return None
     order = b"II*\0" if reader.order == "<" else b"MM\0*"
-    body, folder = _serialised(tags, 8, reader.order)
+    body, folder = _serialized(tags, 8, reader.order)
     block = _PREFIX + order + struct.pack(reader.order + "I", folder) + body
     if len(block) > MAX_BLOCK_BYTES:
         raise BrokenTags("larger than an EXIF block can be")
@@ -109,7 +109,7 @@ def add_exif(file: BinaryIO, block: bytes) -> None:
         own: _Folder = dict(reader.values(reader.first))
     added = _reordered(_descriptive(source), source.order, reader.order)
     padding = end % 2
-    body, folder = _serialised(added | own, end + padding, reader.order)
+    body, folder = _serialized(added | own, end + padding, reader.order)
     file.seek(end)
     file.write(bytes(padding) + body)
     file.seek(4)
@@ -143,12 +143,12 @@ def _swapped(value: _Value) -> _Value:
     return _Value(value.type, value.count, b"".join(words))
 
 
-def _serialised(tags: _Folder, at: int, order: str) -> tuple[bytes, int]:
+def _serialized(tags: _Folder, at: int, order: str) -> tuple[bytes, int]:
     """The bytes of a folder and all its values for the even offset `at` of a file, and the offset of the folder."""
     body, rows = bytearray(), b""
     for tag, value in sorted(tags.items(), key=lambda item: item[0]):
         if isinstance(value, dict):
-            part, offset = _serialised(value, at + len(body), order)
+            part, offset = _serialized(value, at + len(body), order)
             kind, count, field = _LONG, 1, struct.pack(order + "I", offset)
         else:
             short = len(value.data) <= 4

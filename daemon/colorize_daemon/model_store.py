@@ -42,7 +42,7 @@ class ModelStore:
         return record.name in self._loaded and self._loaded[record.name][0] == record.sha256
 
     def get(self, record: WeightsRecord) -> Colorizer:
-        """The colorizer of these weights, loaded anew where the file's content changed."""
+        """The colorizer of these weights, loaded again where the file's content changed."""
         if not self.is_loaded(record):
             self._loaded[record.name] = (record.sha256, self._load(record))
         return self._loaded[record.name][1]

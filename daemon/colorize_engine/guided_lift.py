@@ -62,7 +62,7 @@ class GuidedLift:
 
     Args:
         lightness: L (h, w) of the chroma grid, float32: the photograph's, averaged over each cell.
-        ab: chroma (2, h, w), float32; NaN and Inf are taken as grey.
+        ab: chroma (2, h, w), float32; NaN and Inf are taken as gray.
         height, width: size of the photograph.
 
     Keeps the model's rows at full width: 32 * h * width bytes.

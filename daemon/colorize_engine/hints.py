@@ -104,7 +104,7 @@ def _add(sums: np.ndarray, rows: _Bins, columns: _Bins, x: int, y: int, pixels: 
     light = _premultiplied(pixels)
     down, tops = rows.cut(y, y + len(pixels))
     across, lefts = columns.cut(x, x + pixels.shape[1])
-    # Not reduceat along the rows too: a plain sum over rows is vectorised and 20 times as fast.
+    # Not reduceat along the rows too: a plain sum over rows is vectorized and 20 times as fast.
     strips = np.stack([strip.sum(axis=0) for strip in np.split(light, tops[1:])])
     sums[down, across] += np.add.reduceat(strips, lefts, axis=1)
 

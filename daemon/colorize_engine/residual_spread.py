@@ -1,12 +1,12 @@
 """From a few hints to the object they lie on: spreads what the network missed along the edges of lightness.
 
 At the hints the residual r (the colour asked for minus the prediction) is known, with trust w. The residual u of
-every cell minimises
+every cell minimizes
 
     sum_i DATA * w_i * (u_i - r_i)^2  +  sum_(i,j neighbours) c_ij * (u_i - u_j)^2  +  sum_i SCREENING * u_i^2
     with  c_ij = exp(-((L_i - L_j) / SIGMA)^2)
 
-a screened Poisson equation: colorization as optimisation (Levin, Lischinski, Weiss 2004, equation 1) with the
+a screened Poisson equation: colorization as optimization (Levin, Lischinski, Weiss 2004, equation 1) with the
 quadratic form and the confidences of the fast bilateral solver (Barron, Poole 2016, equation 2) on the grid's own
 cells. Conjugate gradients solve it, preconditioned by the sum of two corrections. A multigrid V-cycle, whose coarse
 grids join 2 x 2 cells and add up the conductances between them (Galerkin), is fast where lightness is even; but where

@@ -50,7 +50,7 @@ class WeightsRecord:
 
 
 def available(extra: list[Path] | None = None, own: Path | None = None) -> list[WeightsRecord]:
-    """The weights at the `extra` files or folders, in the person's `own` folder, and shipped; the first of a name wins.
+    """The weights at the `extra` files or folders, in the user's `own` folder, and shipped; the first of a name wins.
 
     Raises BadWeights for an extra path that does not exist and for a file that is not one of ours; in the own folder
     such a file is left out and logged, since it was not asked for by name.

@@ -56,7 +56,7 @@ class Place:
 
     @property
     def weights(self) -> Path:
-        """The person's own weights; what lies here is offered beside the shipped ones."""
+        """The user's own weights; what lies here is offered beside the shipped ones."""
         return self.folder / "weights"
 
     @property

@@ -1,4 +1,4 @@
-"""The command as people and scripts use it: exit status, JSON, what is refused and how, what is left on the disk."""
+"""The command as users and scripts use it: exit status, JSON, what is refused and how, what is left on the disk."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The command over the service that people run: the installed network, started by the command itself."""
+"""The command over the service that users run: the installed network, started by the command itself."""
 
 import shutil
 import tempfile

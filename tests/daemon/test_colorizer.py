@@ -79,12 +79,12 @@ def test_a_likely_colour_tells_of_the_rest_and_an_unlikely_one_does_not(colorize
     assert changes[0] > 2 * changes[1]
 
 
-def test_a_grey_hint_keeps_grey(colorizer: Colorizer, photograph) -> None:
+def test_a_gray_hint_keeps_gray(colorizer: Colorizer, photograph) -> None:
     coloured = colour(colorizer, photograph("chelsea").gray, hints=stroke(200, 100, 40, 40, (128, 128, 128)))
     assert np.median(chroma(coloured)[105:135, 205:235]) < 4
 
 
-def test_a_grey_hint_leaves_the_rest_its_colours(colorizer: Colorizer, photograph) -> None:
+def test_a_gray_hint_leaves_the_rest_its_colours(colorizer: Colorizer, photograph) -> None:
     gray = photograph("coffee").gray
     before, after = colour(colorizer, gray), colour(colorizer, gray, hints=stroke(560, 20, 30, 30, (128, 128, 128)))
     assert np.median(chroma(after)[24:46, 564:586]) < 4
@@ -100,7 +100,7 @@ def test_transparent_tiles_are_no_hints(colorizer: Colorizer, photograph) -> Non
     assert torch.equal(none.ab, clear.ab)
 
 
-def test_saturation_zero_is_grey_and_hints_survive_it(colorizer: Colorizer, photograph) -> None:
+def test_saturation_zero_is_gray_and_hints_survive_it(colorizer: Colorizer, photograph) -> None:
     gray = photograph("astronaut").gray
     assert np.array_equal(colour(colorizer, gray, saturation=0.0), np.repeat(gray[..., None], 3, -1))
     hinted = colour(colorizer, gray, saturation=0.0, hints=stroke(220, 300, 60, 10, RED))

@@ -95,7 +95,7 @@ def test_gray_of_another_type_is_refused(dtype: type) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "layout"), [(np.uint8, "rgb8"), (np.uint16, "rgb16")])
-def test_grey_comes_back_bit_exact(dtype: type, layout: str) -> None:
+def test_gray_comes_back_bit_exact(dtype: type, layout: str) -> None:
     gray = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(16, -1)
     rendered = gamut.render_band(conversions.gray_to_lightness(gray), torch.zeros(2, *gray.shape), layout)
     assert (rendered == gray[..., None]).all()
@@ -125,7 +125,7 @@ def test_16_bit_lightness_is_kept_for_any_chroma(reach: float) -> None:
     assert error.abs().max() <= 8.0 / 257.0
 
 
-def test_fitted_chroma_is_inside_keeps_hue_and_is_not_needlessly_grey() -> None:
+def test_fitted_chroma_is_inside_keeps_hue_and_is_not_needlessly_gray() -> None:
     lightness, ab = any_colours()
     fitted = gamut.fit_gamut(lightness, ab)
     channels = conversions.lab_to_linear(torch.cat((lightness[None], fitted)).double())
@@ -152,7 +152,7 @@ def test_chroma_inside_the_gamut_is_untouched() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("channel", [0, 1])
-def test_chroma_that_is_no_number_becomes_grey(bad: float, channel: int) -> None:
+def test_chroma_that_is_no_number_becomes_gray(bad: float, channel: int) -> None:
     ab = torch.full((2, 3, 3), 20.0)
     ab[channel, 1, 1] = bad
     fitted = gamut.fit_gamut(torch.full((3, 3), 50.0), ab)

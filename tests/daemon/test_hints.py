@@ -85,7 +85,7 @@ def test_what_is_transparent_is_no_hint_whatever_colour_lies_under_it() -> None:
     assert np.allclose(rasterize(painted((0, 0, tile)), 10, 10, 1, 1).ab[:, 0, 0], ab_of((255, 0, 0)), atol=0.05)
 
 
-def test_a_grey_stroke_is_a_hint_for_grey() -> None:
+def test_a_gray_stroke_is_a_hint_for_gray() -> None:
     grid = rasterize(painted((2, 2, flat(4, 4, (90, 90, 90, 255)))), 8, 8, 2, 2)
     assert (grid.coverage == 0.25).all()
     assert np.abs(grid.ab).max() < 1e-3

@@ -151,14 +151,14 @@ def _pull_all(lightness: Tensor, ab: Tensor, outside: list[Tensor]) -> tuple[Ten
 
 
 def fit_gamut(lightness: Tensor, ab: Tensor) -> Tensor:
-    """Pull chroma towards grey, at constant lightness and hue, until the colour exists in sRGB.
+    """Pull chroma towards gray, at constant lightness and hue, until the colour exists in sRGB.
 
     Args:
         lightness: L (H, W), float32.
         ab: chroma (2, H, W), float32, any range.
 
     Returns:
-        Chroma (2, H, W). Colours inside the gamut come back as they were; NaN and Inf become grey. What is pulled in
+        Chroma (2, H, W). Colours inside the gamut come back as they were; NaN and Inf become gray. What is pulled in
         may still pass the border by a part of an 8-bit step, near the yellow corner; `render` allows not even that.
     """
     flat, fitted = lightness.reshape(-1), ab.reshape(2, -1).clone()

@@ -1,4 +1,4 @@
-"""The quantised ab plane of the classification heads (Zhang et al. 2016, section 2.1: grid 10, in-gamut bins)."""
+"""The quantized ab plane of the classification heads (Zhang et al. 2016, section 2.1: grid 10, in-gamut bins)."""
 
 from functools import cache
 

@@ -90,7 +90,7 @@ class Chroma(ServedNetwork):
             nn.Conv2d(c.fine, 2 * c.fine, 1), nn.GELU(), nn.Conv2d(2 * c.fine, len(self.centres), 1)
         )
         self.regression = nn.Conv2d(c.finest, 2, 3, padding=1)
-        nn.init.zeros_(self.regression.weight)  # start from grey, not from noise
+        nn.init.zeros_(self.regression.weight)  # start from gray, not from noise
         nn.init.zeros_(self.regression.get_parameter("bias"))
 
     def encode(self, lightness: Tensor) -> Embedding:

@@ -1,4 +1,6 @@
-"""`densenet`: the first 52 layers of DenseNet-121 and a decoder of convolutions and upsampling (report 003).
+"""`densenet`: the first 52 layers of DenseNet-121 and a decoder of convolutions and upsampling.
+
+Akbulut and Atay, *Image Colorization with DenseNet*.
 
 The report counts "layers" without saying which. We read it as Keras lists them (the report's (224, 224, 2) is Keras's
 order of axes), leaving out the input, which is none: padding, conv1, its batch norm and ReLU, padding and pooling are
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torchvision.models import DenseNet
 
-from colorize_engine.networks.imagenet import load_encoder, normalise
+from colorize_engine.networks.imagenet import load_encoder, normalize
 from colorize_engine.networks.served import AutomaticNetwork
 from colorize_engine.networks.spaces import CIELAB
 
@@ -37,7 +39,7 @@ class DenseNetConfig:
 class DenseNetRegression(AutomaticNetwork):
     """L (B, 1, H, W) in 0..100 -> ab (B, 2, H, W), -110..110 as 0..1, without bounds. Sides are multiples of 8.
 
-    The encoder sees L / 100 in three channels, with ImageNet's normalisation.
+    The encoder sees L / 100 in three channels, with ImageNet's normalization.
     """
 
     Config = DenseNetConfig
@@ -55,7 +57,7 @@ class DenseNetRegression(AutomaticNetwork):
 
     def predict(self, lightness: Tensor) -> Tensor:
         """ab (B, 2, H, W) as `CIELAB.scale` gives it."""
-        return self.decoder(self.encoder(normalise(lightness / 100)))
+        return self.decoder(self.encoder(normalize(lightness / 100)))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
         return CIELAB.unscale(prediction)

@@ -1,6 +1,6 @@
 """Encoders of a photograph's lightness, to start from ImageNet weights; their batch norms keep what they learned there.
 
-Both read one channel: the first convolution is summed over RGB, with the colours' normalisation in it.
+Both read one channel: the first convolution is summed over RGB, with the colours' normalization in it.
 """
 
 import re
@@ -89,7 +89,7 @@ class ResNet50V2(Encoder):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Normalised: what a pre-activation network carries from block to block has no scale of its own."""
+        """Normalized: what a pre-activation network carries from block to block has no scale of its own."""
         return [F.group_norm(level, 32) for level in super().forward(x)]
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:
@@ -147,7 +147,7 @@ def _own_name(name: str) -> str:
 def _gray_convolution(name: str, kernel: Tensor, slope: Tensor, offset: Tensor) -> dict[str, Tensor]:
     """A convolution (C, 3, k, k) of slope * RGB + offset, each (3,), as one of gray minus MEAN_LIGHTNESS, with a bias.
 
-    The same but for the rim, which is padded after the normalisation.
+    The same but for the rim, which is padded after the normalization.
     """
     kernel = kernel.float()
     constant = (slope * MEAN_LIGHTNESS + offset)[:, None, None]

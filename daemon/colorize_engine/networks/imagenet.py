@@ -6,7 +6,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's 
 _COUNTER = "num_batches_tracked"  # missing in torchvision's older files; batch norms with a momentum never read it
 
 
-def normalise(rgb: Tensor) -> Tensor:
+def normalize(rgb: Tensor) -> Tensor:
     """RGB, or one gray channel, 0..1 (B, 3 or 1, H, W), as ImageNet's networks expect it: (B, 3, H, W)."""
     mean, deviation = (rgb.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
     return (rgb - mean) / deviation

@@ -1,14 +1,16 @@
-"""`rtnet` and `hnet` (report 004): colour condensed into a palette of 196 values, and that palette guessed from hints.
+"""`rtnet` and `hnet`: colour condensed into a palette of 196 values, and that palette guessed from hints.
+
+Daly and Zhao, *CNN Assisted Colorization of Gray-scale Images*.
 
 What the report says in words: the gray picture becomes 128 channels at half resolution in "a portion of VGG16", which
 are its first two blocks; the YUV picture is condensed into a vector of 196 (CNN1, ending in ReLU), up-sampled with
 smoothing convolutions to 32 channels at half resolution, and joined to VGG's; at each stage of the reconstruction the
-batch-normalised features of the corresponding VGG stage are joined in; a sigmoid ends it. HNet makes the same vector of
+batch-normalized features of the corresponding VGG stage are joined in; a sigmoid ends it. HNet makes the same vector of
 a picture of four channels, Y, U, V and the hints' mask, and takes CNN1's place. Its figures are not in its text, so the
 rest is chosen here: 196 is taken as a map of 14 x 14, which three doublings bring to 112; four strided convolutions and
 a linear layer condense; the first layers are narrow, since the report calls HNet smaller.
 
-The report feeds Y, U and V as 0..256 less their mean; here they are 0..1 less 1/2, and VGG's input is normalised as its
+The report feeds Y, U and V as 0..256 less their mean; here they are 0..1 less 1/2, and VGG's input is normalized as its
 weights want it. Y is the gamma-encoded gray of L, as in the photograph that will be coloured.
 """
 
@@ -18,14 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_engine.networks.imagenet import normalise
+from colorize_engine.networks.imagenet import normalize
 from colorize_engine.networks.served import ServedNetwork, to_chroma_grid
 from colorize_engine.networks.spaces import YUV
 from colorize_engine.networks.vgg import VggStages
 
 SIDE = 14  # of the palette as a map: 196 values
 PALETTE_CHANNELS = 32  # of the up-sampled palette
-GREY = 0.5  # U and V, and the middle of Y
+GRAY = 0.5  # U and V, and the middle of Y
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class RTNet(ServedNetwork):
         self.last = nn.Conv2d(fine // 2, 2, 3, padding=1)
 
     def palette(self, lightness: Tensor, unit_chroma: Tensor) -> Tensor:
-        """(B, 196) of L (B, 1, H, W) in 0..100 and U, V (B, 2, H, W) as 0..1, grey where a colour is not known."""
-        return self.condense(torch.cat([YUV.lightness(lightness), unit_chroma], 1) - GREY)
+        """(B, 196) of L (B, 1, H, W) in 0..100 and U, V (B, 2, H, W) as 0..1, gray where a colour is not known."""
+        return self.condense(torch.cat([YUV.lightness(lightness), unit_chroma], 1) - GRAY)
 
     def look(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
-        """VGG's features of the gray picture, batch-normalised: (B, 64, H, W) and (B, 128, H/2, W/2)."""
-        fine, half = self.vgg(normalise(YUV.lightness(lightness)))
+        """VGG's features of the gray picture, batch-normalized: (B, 64, H, W) and (B, 128, H/2, W/2)."""
+        fine, half = self.vgg(normalize(YUV.lightness(lightness)))
         return self.norm_fine(fine), self.norm_half(half)
 
     def rebuild(self, fine: Tensor, half: Tensor, palette: Tensor) -> Tensor:
@@ -121,8 +123,8 @@ class HintedRTNet(ServedNetwork):
 
     def palette(self, lightness: Tensor, unit_chroma: Tensor, mask: Tensor) -> Tensor:
         """(B, 196) of L (B, 1, H, W) in 0..100, and of U, V (B, 2, H, W) as 0..1 where the mask (B, 1, H, W) is 1."""
-        known = (unit_chroma - GREY) * mask
-        return self.condense(torch.cat([YUV.lightness(lightness) - GREY, known, mask], 1))
+        known = (unit_chroma - GRAY) * mask
+        return self.condense(torch.cat([YUV.lightness(lightness) - GRAY, known, mask], 1))
 
     def encode(self, lightness: Tensor) -> tuple[Tensor, ...]:
         return self.rtnet.encode(lightness)
@@ -136,11 +138,11 @@ class HintedRTNet(ServedNetwork):
 
 
 def hinted_chroma(hints: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor]:
-    """Hint planes (B, 3, H/2, W/2) -> U, V (B, 2, H, W) as 0..1, grey where there is no hint, and the mask."""
+    """Hint planes (B, 3, H/2, W/2) -> U, V (B, 2, H, W) as 0..1, gray where there is no hint, and the mask."""
     planes = F.interpolate(hints, lightness.shape[2:], mode="nearest")
     mask = (planes[:, 2:] > 0).to(planes)
     chroma = YUV.from_ab(planes[:, :2], lightness.expand(len(planes), -1, -1, -1))
-    return GREY + (chroma - GREY) * mask, mask
+    return GRAY + (chroma - GRAY) * mask, mask
 
 
 def _conv(channels: int, out: int) -> nn.Sequential:

@@ -1,4 +1,6 @@
-"""`resnet-gan`'s generator: a U-Net on a ResNet-18 encoder (report 002, "Main Approach").
+"""`resnet-gan`'s generator: a U-Net on a ResNet-18 encoder.
+
+Zia and Malik, *Image Colorization using Conditional GANs*, "Main Approach".
 
 The report builds it "using fastai library's built-in function", that is DynamicUnet on create_body(resnet18): the
 widths, the batch norm of the skip connections, the joining by concatenation, the pixel shuffle with ICNR start and the
@@ -125,7 +127,7 @@ class Encoder(nn.Module):
 
 
 class Join(nn.Module):
-    """fastai's UnetBlock: twice the size, joined by concatenation to a batch-normalised skip connection."""
+    """fastai's UnetBlock: twice the size, joined by concatenation to a batch-normalized skip connection."""
 
     def __init__(self, channels: int, skip: int, way: str, narrow: bool) -> None:
         super().__init__()
@@ -193,7 +195,7 @@ def _own_name(name: str) -> str:
 
 
 def _gray_kernel(kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB kernel (C, 3, k, k) for ImageNet's normalisation -> gray kernel (C, 1, k, k) for -1..1, and a constant (C,).
+    """RGB kernel (C, 3, k, k) for ImageNet's normalization -> gray kernel (C, 1, k, k) for -1..1, and a constant (C,).
 
     The RGB kernel's response to a gray picture is the gray kernel's plus the constant (but for the zeros at the rim).
     """

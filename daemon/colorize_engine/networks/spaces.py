@@ -1,4 +1,4 @@
-"""Colour spaces of the reports: one channel of lightness, and two of chroma scaled to 0..1 for a sigmoid."""
+"""Colour spaces of the recipes: one channel of lightness, and two of chroma scaled to 0..1 for a sigmoid."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class ChromaSpace:
-    """Chroma c of a space's own units is stored as (c - low) / (high - low), so that grey lies well inside 0..1."""
+    """Chroma c of a space's own units is stored as (c - low) / (high - low), so that gray lies well inside 0..1."""
 
     name: str
     low: tuple[float, float]
@@ -101,7 +101,7 @@ class _Luv(_Lab):
 
 
 class _Yuv(ChromaSpace):
-    """Y'UV with the luma of ITU-R BT.601 on gamma-encoded sRGB: an affine map of RGB, as report 004 wants it."""
+    """Y'UV with the luma of ITU-R BT.601 on gamma-encoded sRGB: an affine map of RGB, as `rtnet` and `hnet` want it."""
 
     def from_srgb(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         red, green, blue = rgb.split(1, 1)

@@ -19,7 +19,7 @@ class VggStages(nn.Module):
         self.blocks = nn.ModuleList(_block(inputs[i], inputs[i + 1], DEPTHS[i]) for i in range(blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Normalised RGB (B, 3, H, W) -> each block's features, (B, CHANNELS[i], H / 2**i, W / 2**i)."""
+        """Normalized RGB (B, 3, H, W) -> each block's features, (B, CHANNELS[i], H / 2**i, W / 2**i)."""
         levels: list[Tensor] = []
         for block in self.blocks:
             x = block(F.max_pool2d(x, 2) if 0 < len(levels) <= self.POOLINGS else x)

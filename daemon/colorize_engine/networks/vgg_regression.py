@@ -1,7 +1,9 @@
-"""`vgg-regression` (report 000): VGG16's features, summed level by level into a decoder, give CIELUV's u and v.
+"""`vgg-regression`: VGG16's features, summed level by level into a decoder, give CIELUV's u and v.
+
+Pathak, *Image Colorization*.
 
 The report takes the network of Hwang and Zhou (2016), which is the residual encoder of Dahl (2016): from the deepest
-features upwards, each level is brought to twice the size and the channels of the next one, whose batch-normalised VGG
+features upwards, each level is brought to twice the size and the channels of the next one, whose batch-normalized VGG
 features are added, element by element. The report's own change is the transpose convolution in place of bilinear
 interpolation. It shows the widths in a figure alone; here every level has the width of its VGG block, so that VGG's
 features are summed as the batch norm leaves them, with no 1x1 convolution between.
@@ -23,7 +25,7 @@ UPSAMPLING = ("transpose", "bilinear")
 
 @dataclass(frozen=True)
 class VggRegressionConfig:
-    """mean and deviation of L / 100 in the training data; defaults are Flickr8k's (report 000, section 4.1).
+    """mean and deviation of L / 100 in the training data; defaults are Flickr8k's (Pathak, section 4.1).
 
     last: a name in LAST; upsampling: a name in UPSAMPLING. The network raises ValueError for any other.
     """

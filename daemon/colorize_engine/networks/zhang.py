@@ -1,4 +1,6 @@
-"""The nine-block networks of report 001, after Zhang et al. (2016): regression of ab, or a distribution over ab bins.
+"""Nine-block networks after Zhang et al. (2016): regression of ab, or a distribution over ab bins.
+
+Li and Wang, *Image Colorization and Classification*.
 
 Layers are those of the report's Figure 4: 3x3 convolutions, ReLU after each, batch norm at the end of a block, strides
 instead of pooling, blocks 5 and 6 dilated, three 4x4 transpose convolutions back to full resolution.
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from colorize_engine.networks.bins import annealed_mean, bin_centres
-from colorize_engine.networks.imagenet import normalise
+from colorize_engine.networks.imagenet import normalize
 from colorize_engine.networks.served import AutomaticNetwork
 from colorize_engine.networks.spaces import CIELAB, YUV
 from colorize_engine.networks.vgg import VggStages
@@ -82,7 +84,7 @@ class ZhangClassificationVgg(AutomaticNetwork):
     VGG's fifth block has stride 16, from which the three deconvolutions of block 8 come back to half the picture's
     size only, and the report does not say what it did. Here it is done as Zhang et al. made their network of VGG: no
     pooling before the fifth block, its convolutions dilated by two instead, so that they reach as far as in VGG; block
-    8 stays as it is. The input is the picture's gray value as RGB, normalised as VGG's training pictures were.
+    8 stays as it is. The input is the picture's gray value as RGB, normalized as VGG's training pictures were.
     """
 
     Config = ZhangConfig
@@ -97,7 +99,7 @@ class ZhangClassificationVgg(AutomaticNetwork):
         self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
 
     def predict(self, lightness: Tensor) -> Tensor:
-        rgb = normalise(YUV.lightness(lightness))  # (B, 3, H, W)
+        rgb = normalize(YUV.lightness(lightness))  # (B, 3, H, W)
         return self.last(self.up(self.encoder(rgb)[-1]))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:

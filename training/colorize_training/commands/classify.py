@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from colorize_engine import weights
 from colorize_engine.colour.conversions import srgb_to_lab
-from colorize_engine.networks.imagenet import normalise
+from colorize_engine.networks.imagenet import normalize
 from colorize_engine.networks.served import CHROMA_STRIDE
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,10 +26,10 @@ from tqdm import tqdm
 from colorize_training.backbones import CLASSIFIERS, load_part, starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, pack, planes
+from colorize_training.devices import pick_device
+from colorize_training.figures import plt
+from colorize_training.pictures import draw_sheet, recolour
 from colorize_training.running import checkpoint
-from colorize_training.running.logs import plt
-from colorize_training.running.process_group import pick_device
-from colorize_training.running.validation import draw_sheet, recolour
 
 REPORTED = {
     "Gray": 22,
@@ -56,7 +56,6 @@ class Labelled:
 def add_command(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "classify",
-        help="ask a classifier of CIFAR-10 what colour is worth to it",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -182,7 +181,7 @@ def _train_epoch(
 
 def _seen(pictures: Tensor, size: int) -> Tensor:
     """Pictures as the classifier sees them: enlarged, the mean subtracted."""
-    return normalise(F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False))
+    return normalize(F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False))
 
 
 @torch.inference_mode()

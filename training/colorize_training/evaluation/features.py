@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from colorize_engine.networks.imagenet import normalise
+from colorize_engine.networks.imagenet import normalize
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Recogniser:
         return kept[0][0].double().numpy()
 
     def _seen(self, rgb: np.ndarray) -> Tensor:
-        return normalise(F.interpolate(planes(rgb)[None], (SIDE, SIDE), mode="bilinear", antialias=True))
+        return normalize(F.interpolate(planes(rgb)[None], (SIDE, SIDE), mode="bilinear", antialias=True))
 
 
 class Lpips:
