@@ -1,17 +1,23 @@
 """What the whole suite shares: a state folder of its own, and real photographs made gray."""
 
+import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import progress
 import pytest
+import pytest_timeout
 from photographs import PHOTOGRAPHS, Photograph, load_photograph
 
 STATE_VARIABLE = "GIMP_COLORIZE_STATE"
 OUTPUT = Path(__file__).parent / "output"
+HUNG = 300.0  # seconds in which nothing has gone on: the test hangs
+REASON = pytest.StashKey[str]()
 PART_SECONDS: dict[str, float] = defaultdict(float)
 
 
@@ -29,7 +35,7 @@ def any_photograph(request: pytest.FixtureRequest) -> Photograph:
 
 @pytest.fixture(scope="session")
 def output_folder() -> Path:
-    """Where a test leaves pictures for a person to look at; kept after the run."""
+    """Where a test leaves pictures for people to look at; kept after the run."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     return OUTPUT
 
@@ -38,7 +44,7 @@ def output_folder() -> Path:
 def state_folder() -> Iterator[Path]:
     """The service's folder for this run, private and with a short path (a socket's has at most 107 bytes).
 
-    In the environment of all that the tests start, so that no test meets the service of the person who runs them.
+    In the environment of all that the tests start, so that no test meets the service of the user who runs them.
     """
     folder = Path(tempfile.mkdtemp(prefix="gc-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
@@ -50,6 +56,38 @@ def state_folder() -> Iterator[Path]:
 def pytest_configure() -> None:
     """A run in the background ignores Ctrl-C, and so would every program that a test starts and interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ[progress.MARK] = str(os.getpid())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool:
+    """A test ends after `timeout` seconds, and before that when nothing has gone on for a while."""
+    done = threading.Event()
+
+    def watch() -> None:
+        patience = progress.Patience(HUNG, settings.timeout)
+        while not done.wait(1.0):
+            if reason := patience.end():
+                item.stash[REASON] = reason
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+                return
+
+    def give_up(*_signal: object) -> None:
+        __tracebackhide__ = True
+        pytest_timeout.dump_stacks(item.config.get_terminal_writer())
+        pytest.fail(f"given up: {item.stash[REASON]}")
+
+    thread = threading.Thread(target=watch, name="timeout", daemon=True)
+
+    def cancel() -> None:
+        done.set()
+        thread.join()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    item.cancel_timeout = cancel  # pytest-timeout calls it
+    signal.signal(signal.SIGALRM, give_up)
+    thread.start()
+    return True
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

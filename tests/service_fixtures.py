@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +23,11 @@ from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.server import Server, open_router
 from colorize_daemon.worker import Counters, Worker
+from progress import wait_until
 from standin_engine import make_store
 
 STANDIN_DAEMON = [sys.executable, str(Path(__file__).parent / "standin_daemon.py")]
-PATIENCE = 20.0  # seconds until a wait of a test is given up
+PATIENCE = 120.0  # seconds until a wait is given up that cannot follow progress; only what hangs takes so long
 
 Frames = list[bytes]
 
@@ -82,7 +82,7 @@ class Dealer:
         self.send(msgpack.packb({"v": 1, **header}))
 
     def read(self) -> tuple[dict, Frames]:
-        assert self.socket.poll(int(1000 * PATIENCE)), "no reply"
+        wait_until(lambda: self.socket.poll(100), "a reply of the service", pause=0.0)
         header, *frames = self.socket.recv_multipart()
         return msgpack.unpackb(header), frames
 
@@ -177,11 +177,8 @@ def start_daemon(*arguments: str, **options: object) -> subprocess.Popen:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Waits until the condition holds; fails the test after `PATIENCE` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.02)
+    """Waits until the condition holds; fails the test when nothing goes on any more."""
+    wait_until(condition, "the condition never came true")
 
 
 def noise(height: int, width: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:

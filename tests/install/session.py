@@ -4,15 +4,15 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import progress
+
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).parent / "systemd-host"
-BOOT_SECONDS = 60.0
 USUAL_PATH = "/usr/local/bin:/usr/bin:/bin"
 # How this machine reaches the package sources is the machine's affair and holds for the user as well.
 MACHINE_SETTINGS = re.compile(
@@ -93,7 +93,7 @@ class Session:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command as the user; with `check` a failure fails the test and shows what was printed."""
         done = subprocess.run(
-            self.command(words, environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
+            self.command(words, environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert not check or done.returncode == 0, f"{words}: status {done.returncode}\n{done.stdout}"
         return done
@@ -179,9 +179,6 @@ def booted(shared: Path, cache: Path) -> Iterator[Machine]:
         host.wait(60)
 
 
-def wait_until(condition: Callable[[], object], complaint: str, seconds: float = BOOT_SECONDS) -> None:
-    """Polls until the condition holds; fails with the complaint when it never does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(0.1)
+def wait_until(condition: Callable[[], object], complaint: str) -> None:
+    """Polls slowly, since a question to systemd is work, too."""
+    progress.wait_until(condition, complaint, cap=600, pause=0.25)
