@@ -18,11 +18,11 @@ from typing import Any
 
 import gi
 from gi.repository import Gegl, Gimp, Gio
+from progress import wait_until
 
 Facts = dict[str, Any] | None
 
 WIDE, HIGH = 6000, 4000  # 24 megapixels
-PATIENCE = 60.0
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
 NEW_HINTS, SERVICE = "plug-in-colorize-new-hints", "plug-in-colorize-service"
 SUCCESS, CALLING_ERROR = Gimp.PDBStatusType.SUCCESS, Gimp.PDBStatusType.CALLING_ERROR
@@ -122,10 +122,8 @@ class Workbench:
         (self.folder / "requests" / what).touch()
 
     def await_done(self, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while (self.folder / "requests" / what).exists():
-            assert time.monotonic() < deadline, f"{what} was not done"
-            time.sleep(0.05)
+        request = self.folder / "requests" / what
+        wait_until(lambda: not request.exists(), f"the end of {what}", pause=0.05)
 
 
 def pixels(layer: Gimp.Drawable, babl_format: str) -> bytes:
@@ -619,10 +617,7 @@ def check_cancel_leaves_the_image_alone(bench: Workbench) -> Facts:
     bench.await_done("kill-plug-in-when-working")
     assert status != SUCCESS
     assert state_of(image) == before
-    deadline = time.monotonic() + PATIENCE
-    while bench.service()["counters"]["cancelled"] == cancelled:
-        assert time.monotonic() < deadline, "the service did not notice"
-        time.sleep(0.1)
+    wait_until(lambda: bench.service()["counters"]["cancelled"] != cancelled, "the service's end of the work", pause=0.5)
     bench.colorize(image, photo)
     assert len(image.get_layers()) == 2
 
