@@ -617,7 +617,7 @@ def check_cancel_leaves_the_image_alone(bench: Workbench) -> Facts:
     bench.await_done("kill-plug-in-when-working")
     assert status != SUCCESS
     assert state_of(image) == before
-    wait_until(lambda: bench.service()["counters"]["cancelled"] != cancelled, "the service's end of the work", pause=0.5)
+    wait_until(lambda: bench.service()["counters"]["cancelled"] != cancelled, "the end of the work", pause=0.5)
     bench.colorize(image, photo)
     assert len(image.get_layers()) == 2
 
