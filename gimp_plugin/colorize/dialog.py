@@ -20,6 +20,7 @@ def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Ima
     GimpUi.init(DOMAIN)
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Colorize Photo"))
     dialog.set_ok_label(_("Coloriz_e"))
+    widgets: list[GimpUi.ScaleEntry | GimpUi.LabelStringWidget]
     widgets = [dialog.get_scale_entry(name, 1.0) for name in ("vividness", "saturation")]
     widgets.append(dialog.get_widget("output", Gtk.ComboBox.__gtype__))  # GIMP 3.2 would make buttons of it
     dialog.fill(["vividness", "saturation", "output"])
