@@ -44,7 +44,7 @@ def test_scans_have_size_depth_and_grain(deep: bool) -> None:
     assert (abs(plane[:, 1:].astype(float) - plane[:, :-1]).mean() / peak) > 0.003
 
 
-@pytest.mark.timeout(1800)  # the first use of a suite makes its GIMP
+@pytest.mark.timeout(3600)  # the first use of a suite makes its GIMP
 def test_quick_run_prints_every_row(tmp_path: Path) -> None:
     try:
         Host(SUITE).ensure()

@@ -2,7 +2,7 @@
 
 python tests/gimp/host.py [SUITE...]      makes or completes them (default: all) and says where they lie
 
-The root folders hold neither pyzmq nor msgpack, as a person's GIMP does not: the plug-in's own must serve. They are
+The root folders hold neither pyzmq nor msgpack, as a user's GIMP does not: the plug-in's own must serve. They are
 kept in $GIMP_COLORIZE_HOSTS, or in gimp-colorize/hosts of the cache folder. Debian's mirror is the one that this
 machine's apt uses; $GIMP_COLORIZE_MIRROR names another. Needs root, debootstrap and bubblewrap; the last two are
 installed where apt can.

@@ -11,7 +11,7 @@ import pytest
 from skimage.color import rgb2lab
 from workshop import Outcomes
 
-pytestmark = pytest.mark.timeout(1800)  # the first test of a suite makes its GIMP
+pytestmark = pytest.mark.timeout(3600)  # the first test of a suite makes its GIMP
 
 CHECKS = [
     node.name

@@ -13,7 +13,7 @@ from skimage import io
 from skimage.color import rgb2lab
 from workshop import Workshop
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)  # the first test of a suite makes its GIMP
 
 LANGUAGES = {"trixie": "en", "forky": "de"}
 CANVAS = (slice(180, 660), slice(240, 980))  # rows and columns of the screen that the photograph covers
@@ -22,7 +22,7 @@ GRAY, SAME = 2.0, 0.001  # chroma that a gray screen may have; share of pixels b
 
 @dataclass(frozen=True)
 class Visit:
-    """What a person saw: the canvas and the window's title after each step."""
+    """What the user saw: the canvas and the window's title after each step."""
 
     folder: Path
     titles: dict[str, str]
@@ -43,7 +43,7 @@ class Visit:
 
 @pytest.fixture(scope="session")
 def visit(workshop: Workshop, output_folder: Path) -> Visit:
-    """One person's first quarter of an hour with the plug-in, in English or German."""
+    """A user's first quarter of an hour with the plug-in, in English or German."""
     suite = workshop.host.suite
     shots = workshop.folder / "screenshots"
     shots.mkdir()

@@ -1,10 +1,10 @@
-"""Runs inside a host: GIMP in a real window on a virtual screen, driven by keys and mouse as a person would.
+"""Runs inside a host: GIMP in a real window on a virtual screen, driven by keys and mouse as a user would.
 
 python3 window.py PLUG_IN_FOLDER PHOTO SCREENSHOTS
 
 Colours through menu and dialog, undoes and redoes, paints hints, updates the colours, opens the service's dialog. A
-screenshot is taken after each step and the window's title written down; whoever called this looks at them. Ends with
-status 0 when every step could be done.
+screenshot is taken after each step and the window's title written down; whoever called this looks at them. Each step
+waits until the one before it is done, however long that takes. Ends with status 0 when every step could be done.
 """
 
 import gettext
@@ -17,18 +17,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from progress import NoProgress, sample, wait_until
+
 SCREEN = "1280x800x24"
-PATIENCE = 90.0  # seconds until a window must be there, or a command of the plug-in be done
-MODELS_LISTED = 3.0  # seconds in which the service has answered a dialog
+SHOWING = ("Xvfb", "openbox", "xdotool", "import")  # programs that work also when GIMP does nothing
+REST_SECONDS, LOOKS = 0.3, 6  # how long, and how often in it, nothing wants the processor while GIMP rests
+REST_SHARE = 0.1  # of a processor that GIMP at rest may use
 PLUG_IN = "plug-ins/colorize/colorize.py"
+CONNECTION = "connection.json"  # in the service's folder once it listens
+TALKING = "ZMQbg"  # begins the names of a plug-in's threads while it talks to the service
 RED = "#c83c1e"
 ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
 SET_UP = f"Gimp.context_set_foreground(Gegl.Color.new('{RED}')); Gimp.context_set_brush_size(20.0)"
-
-
-class StepFailed(Exception):
-    """What a person would not have seen."""
 
 
 def xdotool(*words: object) -> str:
@@ -36,24 +37,18 @@ def xdotool(*words: object) -> str:
     return done.stdout.strip()
 
 
-def until(what: str, found: object, patience: float = PATIENCE) -> object:
-    """Waits for the first true value of found()."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise StepFailed(f"{what} did not come within {patience:g} s")
+def until(what: str, found: Callable[[], object]) -> object:
+    """Waits for the first true value of found(), as long as GIMP, the plug-in or the service work."""
+    return wait_until(found, what, ignored=SHOWING, pause=0.1)
 
 
-def window(title: str, patience: float = PATIENCE) -> str:
+def window(title: str) -> str:
     """The number of the visible window of this title (a regular expression)."""
 
     def last() -> str:
         return (xdotool("search", "--onlyvisible", "--name", title).splitlines() or [""])[-1]
 
-    return str(until(f"the window “{title}”", last, patience))
+    return str(until(f"the window “{title}”", last))
 
 
 def closed(title: str) -> None:
@@ -62,18 +57,80 @@ def closed(title: str) -> None:
 
 def idle() -> None:
     """Waits until no run of the plug-in is left."""
+    until("the end of the plug-in", lambda: rests() and not plug_ins())
 
-    def running() -> bool:
-        return any(PLUG_IN in command(process) for process in Path("/proc").glob("[0-9]*"))
 
-    until("the end of the plug-in", lambda: not running())
-    time.sleep(1.0)  # the canvas is drawn anew
+def answered() -> None:
+    """Waits until the service has answered a dialog."""
+    connection = Path(os.environ["GIMP_COLORIZE_STATE"]) / CONNECTION
+
+    def is_answered() -> bool:
+        return connection.exists() and rests() and not any(map(talks, plug_ins()))
+
+    until("the service's answer", is_answered)
+
+
+def plug_ins() -> list[Path]:
+    """The folders in /proc of all runs of the plug-in."""
+    return [process for process in processes() if PLUG_IN in command(process)]
+
+
+def talks(plug_in: Path) -> bool:
+    return any(text(thread / "comm").startswith(TALKING) for thread in plug_in.glob("task/*"))
+
+
+def rested() -> None:
+    """Waits until GIMP has taken in what it was sent."""
+    until("the end of GIMP's work", rests)
+
+
+def rests() -> bool:
+    """Whether for a moment nothing here wants a processor, and neither GIMP nor the service gets one.
+
+    A program that has something to do is seen although a busy machine does not let it run.
+    """
+    before = sample(SHOWING)
+    for _ in range(LOOKS):
+        time.sleep(REST_SECONDS / LOOKS)
+        if any(map(is_runnable, processes())):
+            return False
+    after = sample(SHOWING)
+    return sum(after[process][0] - before.get(process, (0.0, 0))[0] for process in after) < REST_SHARE * REST_SECONDS
+
+
+def is_runnable(process: Path) -> bool:
+    """Whether a thread of it runs, waits for a processor (R), or for a disk (D)."""
+    return any(text(thread / "stat").rpartition(")")[2][1:2] in ("R", "D") for thread in process.glob("task/*"))
+
+
+def processes() -> list[Path]:
+    """The folders in /proc of all processes but this."""
+    return [process for process in Path("/proc").glob("[0-9]*") if process.name != str(os.getpid())]
+
+
+def screen_at_rest() -> None:
+    """Waits until GIMP rests and the screen has not changed meanwhile."""
+
+    def is_still() -> bool:
+        before = shown()
+        return rests() and shown() == before
+
+    until("a screen that does not change", is_still)
+
+
+def shown() -> bytes:
+    """The pixels of the screen."""
+    return subprocess.run(["import", "-window", "root", "rgb:-"], capture_output=True, check=True).stdout
 
 
 def command(process: Path) -> str:
+    return text(process / "cmdline")
+
+
+def text(file: Path) -> str:
     try:
-        return (process / "cmdline").read_text(errors="replace")
-    except OSError:  # it has just ended
+        return file.read_text(errors="replace")
+    except OSError:  # the process has just ended
         return ""
 
 
@@ -106,7 +163,7 @@ def gimp(photo: str) -> Iterator[None]:
         process.wait()
 
 
-class Person:
+class User:
     """Uses GIMP's main window, in the language of the plug-in's texts."""
 
     def __init__(self, folder: Path, translate: Callable[[str], str]) -> None:
@@ -116,11 +173,11 @@ class Person:
         xdotool("windowsize", "--sync", self._window, 1270, 770)
         xdotool("windowmove", self._window, 0, 0)
         xdotool("mousemove", *ASIDE)
-        time.sleep(2.0)
+        screen_at_rest()
         self.key("ctrl+shift+j")  # the photograph fills the window
 
     def see(self, name: str) -> None:
-        time.sleep(1.0)
+        screen_at_rest()
         self._titles[name] = xdotool("getwindowname", self._window)
         (self._folder / "titles.json").write_text(json.dumps(self._titles))
         file = f"{len(self._titles):02d}-{name}.png"
@@ -129,7 +186,7 @@ class Person:
     def key(self, *keys: str) -> None:
         xdotool("windowactivate", "--sync", self._window)
         for each in keys:
-            time.sleep(0.4)
+            rested()
             xdotool("key", each)
 
     def open_menu(self) -> None:
@@ -155,59 +212,59 @@ class Person:
     def agree(self, title: str) -> None:
         """Presses the dialog's own button."""
         xdotool("windowactivate", "--sync", window(title))
-        time.sleep(0.4)
+        rested()
         xdotool("key", "Return")
         closed(title)
         idle()
 
 
-def visit(person: Person) -> None:
-    """One person's first quarter of an hour."""
-    person.see("gray")
-    person.open_menu()
-    person.see("menu")
-    person.key("Escape", "Escape", "Escape")
-    colour_and_undo(person)
-    paint_and_update(person)
-    look_at_the_service(person)
+def visit(user: User) -> None:
+    """A user's first quarter of an hour."""
+    user.see("gray")
+    user.open_menu()
+    user.see("menu")
+    user.key("Escape", "Escape", "Escape")
+    colour_and_undo(user)
+    paint_and_update(user)
+    look_at_the_service(user)
 
 
-def colour_and_undo(person: Person) -> None:
-    title = person.read("Colorize Photo")
-    person.choose("Colorize _Photo (AI)…")
+def colour_and_undo(user: User) -> None:
+    title = user.read("Colorize Photo")
+    user.choose("Colorize _Photo (AI)…")
     window(title)
-    time.sleep(MODELS_LISTED)
-    person.see("dialog")
-    person.agree(title)
-    person.see("coloured")
-    person.key("ctrl+z")
-    person.see("undone")
-    person.key("ctrl+y")
-    person.see("redone")
+    answered()
+    user.see("dialog")
+    user.agree(title)
+    user.see("coloured")
+    user.key("ctrl+z")
+    user.see("undone")
+    user.key("ctrl+y")
+    user.see("redone")
 
 
-def paint_and_update(person: Person) -> None:
-    person.choose("New _Hint Layer")
+def paint_and_update(user: User) -> None:
+    user.choose("New _Hint Layer")
     idle()
-    person.paint(FIRST_STROKE)
-    person.choose("Colorize _with Hints")
+    user.paint(FIRST_STROKE)
+    user.choose("Colorize _with Hints")
     idle()
-    person.see("hinted")
-    person.paint(SECOND_STROKE)
-    person.see("painted-again")
-    person.choose("Colorize _with Hints")
+    user.see("hinted")
+    user.paint(SECOND_STROKE)
+    user.see("painted-again")
+    user.choose("Colorize _with Hints")
     idle()
-    person.see("updated")
-    person.key("ctrl+z")
-    person.see("update-undone")
+    user.see("updated")
+    user.key("ctrl+z")
+    user.see("update-undone")
 
 
-def look_at_the_service(person: Person) -> None:
-    title = person.read("Colour Service")
-    person.choose("_Service…")
+def look_at_the_service(user: User) -> None:
+    title = user.read("Colour Service")
+    user.choose("_Service…")
     window(title)
-    time.sleep(MODELS_LISTED)
-    person.see("service")
+    answered()
+    user.see("service")
     xdotool("windowactivate", "--sync", window(title), "key", "Escape")
     closed(title)
 
@@ -216,8 +273,8 @@ def main(plug_in: str, photo: str, folder: str) -> int:
     translate = gettext.translation("colorize", Path(plug_in) / "locale", fallback=True).gettext
     with screen(), gimp(photo):
         try:
-            visit(Person(Path(folder), translate))
-        except StepFailed as failure:
+            visit(User(Path(folder), translate))
+        except NoProgress as failure:
             subprocess.run(["import", "-window", "root", Path(folder) / "failed.png"], check=False)
             print(failure, file=sys.stderr)
             return 1

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,15 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import progress
 import pytest
 import pyvips
 from colorize_client import Client, ColorizeError, paths
 from host import Host, hosts_folder
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
 PLUG_IN = REPOSITORY / "gimp_plugin"
 GIMPS_OWN = ("python-eval", "file-png")  # of GIMP's plug-ins, all that batch runs use: the rest would cost seconds
 POLL = 0.02
+WORK_SECONDS = 0.1  # how often the service's work is written down
 
 
 class Service:
@@ -36,7 +40,9 @@ class Service:
 
     def __init__(self, state: Path, requests: Path, log: Path) -> None:
         self.state, self.requests, self.log = state, requests, log
+        self.work = requests.parent / "service-work"
         self.plug_in_peak = 0
+        self._written = 0.0
         self._process: subprocess.Popen | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -60,9 +66,19 @@ class Service:
             "watch-plug-in": self._watch_plug_in,
         }
         while not self._ended.wait(POLL):
+            self._write_work()
             for name, duty in duties.items():
                 if (self.requests / name).exists():
                     duty(self.requests / name)
+
+    def _write_work(self) -> None:
+        """The service's processor seconds, for those inside who wait for it and cannot see it."""
+        if self._process and time.monotonic() - self._written > WORK_SECONDS:
+            with suppress(OSError):
+                seconds = progress.Process(self._process.pid).seconds
+                self.work.with_suffix(".new").write_text(str(seconds))
+                self.work.with_suffix(".new").replace(self.work)
+            self._written = time.monotonic()
 
     def _launch(self, request: Path) -> None:
         command = os.environ.get("GIMP_COLORIZE_TEST_DAEMON")
@@ -134,8 +150,8 @@ class Workshop:
         shutil.copytree(PLUG_IN / "colorize", self.plug_in, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(PLUG_IN / "colorize_client", self.plug_in / "colorize_client")
         shutil.copytree(vendored(), self.plug_in / "vendor")
-        for script in ("checks.py", "window.py"):
-            shutil.copy(Path(__file__).with_name(script), self.folder)
+        for script in (HERE / "checks.py", HERE / "window.py", HERE.parent / "progress.py"):
+            shutil.copy(script, self.folder)
         request = self.folder / "requests" / "launch"
         command = ["/bin/sh", "-c", f"touch {request}; exec sleep 120"]
         (self.plug_in / "daemon.json").write_text(json.dumps({"command": command}))
@@ -149,6 +165,7 @@ class Workshop:
     def run(self, words: Sequence[str], log: str, environment: Mapping[str, str] | None = None) -> int:
         """Runs a program inside with the profile; what it prints goes to the log, its exit status comes back."""
         given = {"GIMP3_DIRECTORY": str(self.profile), paths.OVERRIDE: str(self.service.state), "HOME": "/tmp"}
+        given[progress.OUTSIDE] = str(self.service.work)
         given |= {"PYTHONDONTWRITEBYTECODE": "1", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none"}
         command = self.host.command(words, shared=[self.folder], environment={**given, **(environment or {})})
         with (self.folder / log).open("wb") as output:
