@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
 import job  # noqa: E402
 import layers  # noqa: E402
 import new_hints  # noqa: E402
-from colorize_client import ColorizeError  # noqa: E402
+from colorize_client import ColorizeError, Options  # noqa: E402
 from records import Settings  # noqa: E402
 from refusal import Refusal, wrong_call  # noqa: E402
 from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
@@ -90,7 +90,7 @@ def _add_settings(procedure: Gimp.ImageProcedure) -> None:
     add_double = procedure.add_double_argument
     add_double("vividness", _("_Vividness"), vividness, 0.0, 100.0, default.vividness, READWRITE)
     saturation = _("Factor on the colours of the model: 0 is gray; hints keep theirs")
-    add_double("saturation", _("Sa_turation"), saturation, 0.0, 2.0, default.saturation, READWRITE)
+    add_double("saturation", _("Sa_turation"), saturation, *Options.limits("saturation"), default.saturation, READWRITE)
     procedure.add_choice_argument("output", _("Res_ult"), _("Where the colours go"), _outputs(), "layer", READWRITE)
     procedure.add_boolean_aux_argument("find-hints", _("Use the hint layer"), "", True, READWRITE)
 

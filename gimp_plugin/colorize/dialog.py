@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import layers
 import parasites
 from colorize_client import ColorizeError
 from gi.repository import Gimp, GimpUi, GLib, Gtk
+from records import Settings
 from text import DOMAIN, _
 from version import CLIENT
 
@@ -21,9 +23,10 @@ def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Ima
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Colorize Photo"))
     dialog.set_ok_label(_("Coloriz_e"))
     widgets: list[GimpUi.ScaleEntry | GimpUi.LabelStringWidget]
-    widgets = [dialog.get_scale_entry(name, 1.0) for name in ("vividness", "saturation")]
+    scales = [each.name for each in fields(Settings) if each.type is float]
+    widgets = [dialog.get_scale_entry(name, 1.0) for name in scales]
     widgets.append(dialog.get_widget("output", Gtk.ComboBox.__gtype__))  # GIMP 3.2 would make buttons of it
-    dialog.fill(["vividness", "saturation", "output"])
+    dialog.fill([*scales, "output"])
     own_rows = _own_rows(config, image, photo, [widget.get_label() for widget in widgets])
     content = dialog.get_content_area()
     content.pack_start(own_rows, False, False, 0)

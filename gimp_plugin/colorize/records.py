@@ -30,7 +30,10 @@ class Settings:
     @property
     def options(self) -> Options:
         """What of the settings the service is asked for."""
-        return Options.from_vividness(self.vividness, self.saturation, self.model)
+        shared = {each.name for each in fields(Options)}
+        return Options.from_vividness(
+            self.vividness, **{name: value for name, value in asdict(self).items() if name in shared}
+        )
 
 
 @dataclass(frozen=True)

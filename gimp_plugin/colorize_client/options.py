@@ -6,7 +6,7 @@ its default, its limits and its help stand with it and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 MAX_OPTION_CHARS = 200
@@ -37,9 +37,15 @@ class Options:
     temperature: float = _number(0.4, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
 
     @classmethod
-    def from_vividness(cls, vividness: float, saturation: float = 1.0, model: str = "") -> Options:
+    def from_vividness(cls, vividness: float, **others: Any) -> Options:
         """Options for a vividness of 0 (cautious) .. 100 (vivid): temperature = 1 - 0.9 * vividness / 100."""
-        return cls(model, saturation, CAUTIOUS - (CAUTIOUS - VIVID) * vividness / 100.0)
+        return cls(temperature=CAUTIOUS - (CAUTIOUS - VIVID) * vividness / 100.0, **others)
+
+    @classmethod
+    def limits(cls, name: str) -> tuple[float, float]:
+        """The smallest and the largest value of an option that is a number."""
+        low, high = next(each.metadata["limits"] for each in fields(cls) if each.name == name)
+        return low, high
 
     @property
     def vividness(self) -> float:
