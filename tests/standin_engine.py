@@ -1,23 +1,33 @@
-"""A small honest engine for tests of the service: paints a colour that the test can compute itself from the gray plane.
+"""A small honest engine for tests of the service and the command line: its colours are those that a test can compute.
 
-Red is raised and blue lowered by `TINT * saturation`; hints replace the colour of their own pixels. Models with other
-names misbehave on purpose, one way each.
+In RGB, red is raised and blue lowered by `TINT * saturation`, and hints replace the colour of their own pixels. As
+chroma it is a smooth function of lightness inside the sRGB gamut. Models with other names misbehave on purpose, one way
+each.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from colorize_client import HintTiles
-from colorize_client.errors import BadWeights
+from colorize_client import HintTiles, Options, paths
+from colorize_client.errors import BadPicture, BadWeights
 from colorize_daemon.model_store import ModelStore
+from colorize_engine.colour.constants import AB16_SCALE
+from colorize_engine.colour.rows import linear_table
 
 TINT = 20
+WARMTH = 8.0  # a and b at middle lightness
 BAND_ROWS = 64
 SLOW_STEPS = 600  # of a twentieth of a second each
+REFUSED_WIDTH = 33  # of pictures, in columns
+CRASHED = "crashed"  # a file in the service's folder once "crash-once" has crashed
+
+Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,12 @@ class Embedding:
 class Prediction:
     saturation: float
     hints: HintTiles | None
-    hint_cells: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.hint_cells = len(self.hints.tiles) if self.hints else 0
+    @property
+    def hint_cells(self) -> int:
+        """Painted pixels: this engine has no coarser cells."""
+        tiles = self.hints.data if self.hints else ()
+        return sum(int((np.frombuffer(tile, np.uint8)[3::4] > 0).sum()) for tile in tiles)
 
 
 def paint(
@@ -64,13 +76,21 @@ def paint(
 ) -> np.ndarray:
     """The colours (H, W, channels) of rows of gray that begin at row `top` of the picture."""
     if layout == "ab16":
-        return np.full((*gray.shape, 2), 256 * TINT * saturation, "<i2")
+        light = lightness(gray)
+        chroma = saturation * WARMTH * light * (100.0 - light) / 2500.0
+        return np.round(AB16_SCALE * np.stack([chroma, chroma], axis=-1)).astype("<i2")
     eight = (gray if gray.dtype == np.uint8 else gray // 257).astype(np.int16)
     tint = int(TINT * saturation)
     picture = np.stack([eight + tint, eight, eight - tint], axis=-1).clip(0, 255).astype(np.uint8)
     for (x, y, w, h), pixels in zip(hints.tiles, hints.data, strict=True) if hints else ():
         _obey(picture, x, y - top, np.frombuffer(pixels, np.uint8).reshape(h, w, 4))
     return picture if layout == "rgb8" else picture.astype("<u2") * 257
+
+
+def lightness(gray: np.ndarray) -> np.ndarray:
+    """L (H, W) in 0..100 of an encoded gray plane."""
+    y = linear_table(int(np.iinfo(gray.dtype).max) + 1)[gray]
+    return np.where(y > (6 / 29) ** 3, 116.0 * np.cbrt(y) - 16.0, y * 903.3)
 
 
 def _obey(picture: np.ndarray, x: int, y: int, painted: np.ndarray) -> None:
@@ -86,11 +106,11 @@ class StandIn:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def set_image(self, gray, check):
+    def set_image(self, gray: np.ndarray, check: Check) -> Embedding:
+        if gray.shape[1] == REFUSED_WIDTH:
+            raise BadPicture("the test wants this one refused")
         if self.name == "slow":
-            for _ in range(SLOW_STEPS):
-                check()
-                time.sleep(0.05)
+            _wait(check)
         if self.name == "deaf":
             time.sleep(3600)
         if self.name == "faulty":
@@ -99,19 +119,39 @@ class StandIn:
             raise MemoryError("no more")
         return Embedding(gray)
 
-    def predict(self, embedding, hints, options, check):
+    def predict(self, embedding: Embedding, hints: HintTiles | None, options: Options, check: Check) -> Prediction:
         return Prediction(options.saturation, hints)
 
-    def render(self, embedding, prediction, layout, check):
+    def render(
+        self, embedding: Embedding, prediction: Prediction, layout: str, check: Check
+    ) -> Iterator[tuple[int, np.ndarray]]:
         for y in range(0, embedding.height, BAND_ROWS):
             check()
             if self.name == "slow-bands":
                 time.sleep(0.05)
             rows = embedding.gray[y : y + BAND_ROWS]
             yield y, paint(rows, layout, prediction.saturation, prediction.hints, y)
+            self._fail_after_a_band(check)
+
+    def _fail_after_a_band(self, check: Check) -> None:
+        if self.name == "slow-after-a-band":
+            _wait(check)
+        mark = Path(os.environ[paths.OVERRIDE]) / CRASHED
+        if self.name == "crash-always" or (self.name == "crash-once" and not mark.exists()):
+            mark.touch()
+            os._exit(9)
 
 
-NAMES = ("standin", "slow", "slow-bands", "deaf", "faulty", "hungry", "damaged")
+def _wait(check: Check) -> None:
+    for _ in range(SLOW_STEPS):
+        check()
+        time.sleep(0.05)
+
+
+NAMES = (
+    *("standin", "slow", "slow-bands", "slow-after-a-band", "deaf", "faulty", "hungry", "damaged"),
+    *("crash-once", "crash-always"),
+)
 
 
 def make_store(options: object = None) -> ModelStore:

@@ -1,7 +1,8 @@
-"""The command line against a service with the small engine of `service.py`, over real sockets."""
+"""The command line against a service with the stand-in engine, over real sockets."""
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import pytest
 from colorize_cli.main import main
 from colorize_client import ColorizeError, connect
 
-SERVICE = Path(__file__).with_name("service.py")
+SERVICE = shlex.join([sys.executable, str(Path(__file__).parents[1] / "standin_daemon.py")])
 
 
 @pytest.fixture(scope="package")
@@ -22,7 +23,7 @@ def service_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="gc-cli-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIMP_COLORIZE_STATE", str(folder))
-        patch.setenv("GIMP_COLORIZE_DAEMON", f"{sys.executable} {SERVICE}")
+        patch.setenv("GIMP_COLORIZE_DAEMON", SERVICE)
         yield folder
         _stop()
     shutil.rmtree(folder)
@@ -39,7 +40,7 @@ def _stop() -> None:
 @pytest.fixture(autouse=True)
 def own_service(service_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GIMP_COLORIZE_STATE", str(service_folder))
-    monkeypatch.setenv("GIMP_COLORIZE_DAEMON", f"{sys.executable} {SERVICE}")
+    monkeypatch.setenv("GIMP_COLORIZE_DAEMON", SERVICE)
     return service_folder
 
 

@@ -7,7 +7,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from colorize_client import connect
 from PIL import Image
+from progress import wait_until
 from skimage import data
 
 NOBODY = 65534
@@ -166,7 +166,7 @@ def test_a_disk_that_takes_no_more_leaves_nothing(tmp_path: Path, form: str) -> 
     path = photo(tmp_path / "one.png", 300, 300)
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))  # noqa: E731
     command = spawn(path, "--format", form, preexec_fn=limit)
-    _, err = command.communicate(timeout=60)
+    _, err = command.communicate()
     assert command.returncode == 1
     assert "larger than the system allows" in err
     assert names(tmp_path) == ["one.png"]
@@ -224,17 +224,17 @@ def test_an_unknown_model_stops_at_once(tmp_path: Path, run: Callable) -> None:
     assert "2 more pictures were not tried" in done.err
 
 
-def test_a_service_that_falls_is_started_again(tmp_path: Path, run: Callable, own_service: Path) -> None:
-    (own_service / "fell").unlink(missing_ok=True)
-    done = run(photo(tmp_path / "a.png", 64, 100), "--model", "fragile-once")
+def test_a_service_that_crashes_is_started_again(tmp_path: Path, run: Callable, own_service: Path) -> None:
+    (own_service / "crashed").unlink(missing_ok=True)
+    done = run(photo(tmp_path / "a.png", 64, 100), "--model", "crash-once")
     assert (done.status, done.err) == (0, "")
-    assert (own_service / "fell").exists()
+    assert (own_service / "crashed").exists()
 
 
-def test_a_service_that_always_falls_is_given_up(tmp_path: Path, run: Callable) -> None:
+def test_a_service_that_always_crashes_is_given_up(tmp_path: Path, run: Callable) -> None:
     for name in "ab":
         photo(tmp_path / f"{name}.png")
-    done = run(tmp_path, "--model", "fragile-always")
+    done = run(tmp_path, "--model", "crash-always")
     assert done.status == 1
     assert "stopped in the middle of the work" in done.err
     assert "1 more picture was not tried" in done.err
@@ -246,10 +246,10 @@ def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")
     run(tmp_path / "a.png", "-o", tmp_path / "warm.png")
-    command = spawn(tmp_path, "--model", "slow", "-o", tmp_path / "out")
+    command = spawn(tmp_path, "--model", "slow-after-a-band", "-o", tmp_path / "out")
     _until("working")
     command.send_signal(signal.SIGINT)
-    _, err = command.communicate(timeout=30)
+    _, err = command.communicate()
     assert command.returncode == 130
     assert err.endswith("interrupted\n")
     assert names(tmp_path) == ["a.png", "b.png", "warm.png"]
@@ -257,17 +257,13 @@ def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
 
 def _until(state: str) -> None:
     with connect(client="tests") as service:
-        for _ in range(600):
-            if service.status()["state"] == state:
-                return
-            time.sleep(0.05)
-    raise AssertionError(f"the service was never {state}")
+        wait_until(lambda: service.status()["state"] == state, f"a service that is {state}")
 
 
 def test_status_models_and_stop(run: Callable) -> None:
     listed = run("models", "--json")
-    assert [model["name"] for model in json.loads(listed.out)][0] == "test"
-    assert "test  (default)" in run("models").out
+    assert [model["name"] for model in json.loads(listed.out)][0] == "standin"
+    assert "standin  (default)" in run("models").out
     _until("idle")  # a cancelled picture of an earlier test may still be at its end
     found = run("status", "--json")
     assert (found.status, json.loads(found.out)["state"]) == (0, "idle")
