@@ -10,7 +10,8 @@ import torch
 from colorize_engine import weights
 from colorize_engine.networks.zhang import ZhangClassificationVgg
 from colorize_training.data import PackedPhotographs
-from colorize_training.recipes import Recipe, recipe_class
+from colorize_training.recipes import recipe_class
+from colorize_training.recipes.recipe import Recipe
 from colorize_training.running.loop import Run
 from colorize_training.settings import LoopSettings
 from safetensors.torch import save_file

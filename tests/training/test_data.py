@@ -43,7 +43,7 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
         pack([tmp_path / "absent"], tmp_path / "cache")
 
 
-def test_an_interrupted_pack_is_made_anew(picture_folder: Path, tmp_path: Path) -> None:
+def test_an_interrupted_pack_is_made_again(picture_folder: Path, tmp_path: Path) -> None:
     first = pack([picture_folder], tmp_path, 96)
     index = next(tmp_path.glob("*/index.json"))
     index.unlink()

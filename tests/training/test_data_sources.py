@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colorize_training.data import PackedPhotographs, Skipped, decoding, pack, read_photographs
+from colorize_training.data.data_option import source_of
 from colorize_training.data.labelled import cut
-from colorize_training.data.sources import source_of
 from PIL import Image
 from torchvision.datasets import CIFAR10
 

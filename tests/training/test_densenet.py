@@ -1,4 +1,4 @@
-"""Report 003: the first 52 layers of DenseNet-121, and photographs in four augmentations."""
+"""Akbulut and Atay's report: the first 52 layers of DenseNet-121, and photographs in four augmentations."""
 
 from functools import cache
 

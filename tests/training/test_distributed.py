@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from colorize_training.running import checkpoint
-from colorize_training.running.logs import read_rows
+from colorize_training.tables import read_rows
 
 SMALL = "--backbone random --size 32 --early-size 0 --warm-up 0 --schedule constant --samples 48 --validate-every 24"
 SMALL += " --validate-on 2 --validate-size 32 --split 75/25/0 --device cpu --threads 1"

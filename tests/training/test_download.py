@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colorize_training.data import Skipped, Unusable, download, pack, read_photographs
-from colorize_training.data.download import Patience, download_all
+from colorize_training.data.download import RetryPolicy, download_all
 from PIL import Image
 
-QUICK = Patience(tries=3, pause=0.01, timeout=0.5, deadline=5.0, most_bytes=50_000)
+QUICK = RetryPolicy(tries=3, pause=0.01, timeout=0.5, deadline=5.0, most_bytes=50_000)
 
 
 def picture(colour: str) -> bytes:
@@ -173,7 +173,7 @@ def test_the_next_call_goes_on_after_ctrl_c(
         raise KeyboardInterrupt
 
     wanted = {f"{at}/red": None, f"{at}/silent": None, f"{at}/blue": None}
-    one_by_one = Patience(pause=0.01, timeout=0.2, at_once=1)
+    one_by_one = RetryPolicy(pause=0.01, timeout=0.2, at_once=1)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(download, "as_completed", interrupted)
         download_all(wanted, tmp_path, one_by_one)
@@ -188,7 +188,7 @@ def test_the_next_call_goes_on_after_ctrl_c(
 def test_a_list_with_urls_becomes_a_pack(
     server: ThreadingHTTPServer, at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "Patience", lambda: QUICK)
+    monkeypatch.setattr(download, "RetryPolicy", lambda: QUICK)
     (tmp_path / "own.png").write_bytes(picture("teal"))
     lines = [f"{at}/red", "own.png", f"{at}/absent", f"{at}/text", f"{at}/blue {'0' * 64}", f"{at}/weak"]
     (tmp_path / "list.txt").write_text("\n".join(lines))

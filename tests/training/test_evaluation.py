@@ -11,9 +11,9 @@ from colorize_engine import weights
 from colorize_engine.networks.spaces import CIELAB
 from colorize_training.evaluation import metrics
 from colorize_training.evaluation.behaviour import behave, obedience
-from colorize_training.evaluation.features import Lpips, Recogniser
+from colorize_training.evaluation.features import Lpips, Recognizer
 from colorize_training.evaluation.levin import spread_hints
-from colorize_training.evaluation.methods import Served, cost, rulers, served
+from colorize_training.evaluation.methods import Served, baselines, cost, served
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.main import main
 from colorize_training.pictures import gray_of
@@ -24,6 +24,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchvision import models
 
 SHIPPED = next(record.path for record in weights.available() if record.default)
+GRAY = "grey"  # codespell:ignore grey
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +123,14 @@ def test_lpips_is_zero_for_equal_pictures_and_symmetric(lpips_file: Path, pair, 
         Lpips(tmp_path / "other.safetensors")
 
 
-def test_a_recogniser_says_what_it_lacks(tmp_path: Path, pair) -> None:
+def test_a_recognizer_says_what_it_lacks(tmp_path: Path, pair) -> None:
     with pytest.raises(ValueError, match="'inception' is not known"):
-        Recogniser("inception")
+        Recognizer("inception")
     path = tmp_path / "own.safetensors"
     save_file(models.mobilenet_v2(weights=None).state_dict(), path)
-    recogniser = Recogniser(f"mobilenet_v2:{path}")
-    assert recogniser.features(pair[0]).shape == (1280,)
-    assert 0 <= recogniser.classes(pair[0]) < 1000
+    recognizer = Recognizer(f"mobilenet_v2:{path}")
+    assert recognizer.features(pair[0]).shape == (1280,)
+    assert 0 <= recognizer.classes(pair[0]) < 1000
 
 
 def test_the_side_of_the_networks_picture_can_be_chosen(photograph) -> None:
@@ -138,8 +139,8 @@ def test_the_side_of_the_networks_picture_can_be_chosen(photograph) -> None:
     alike, small, own = (served(SHIPPED, len(rgb), (1.0,), side)[0] for side in (None, 128, 0))
     assert [m.name for m in (alike, small, own)] == ["chroma T=1", "chroma 128px T=1", "chroma 256px T=1"]
     for method, side in ((alike, len(rgb)), (small, 128), (own, 256)):
-        assert method.engine.embedding(gray_of(rgb)).frame.width == side
-        assert method.colourise(rgb, none).shape == rgb.shape
+        assert method.engine.embedding(gray_of(rgb)).size.width == side
+        assert method.colorize(rgb, none).shape == rgb.shape
     assert cost(small, 40)["decode ms"] > 0
 
 
@@ -148,7 +149,7 @@ def test_strokes_are_measured(photograph) -> None:
     rgb = np.ascontiguousarray(photograph("coffee").rgb[100:228, 200:328])
     result = behave(method, rgb, 1)
     assert result["inside"] > result["outside"] > 0
-    assert result["grey_chroma"] < 4
+    assert result["grey_chroma"] < 4  # codespell:ignore grey
 
 
 def test_obedience_is_the_error_at_the_hints(photograph) -> None:
@@ -177,11 +178,11 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_the_command_measures_all_side_by_side(evaluated: Path) -> None:
     table = {(row["method"], row["hints"]): row for row in read(evaluated / "table.csv")}
-    assert {method for method, _ in table} == {"grey", "mean chroma", "Levin 2004", "chroma T=1", "chroma T=0.4"}
+    assert {method for method, _ in table} == {GRAY, "mean chroma", "Levin 2004", "chroma T=1", "chroma T=0.4"}
     assert float(table["chroma T=1", "10"]["psnr"]) > float(table["chroma T=1", "0"]["psnr"])
-    assert float(table["chroma T=1", "0"]["psnr"]) > float(table["grey", "0"]["psnr"])
-    assert float(table["Levin 2004", "10"]["psnr"]) > float(table["grey", "0"]["psnr"])
-    assert table["Levin 2004", "0"]["psnr"] == table["grey", "0"]["psnr"]
+    assert float(table["chroma T=1", "0"]["psnr"]) > float(table[GRAY, "0"]["psnr"])
+    assert float(table["Levin 2004", "10"]["psnr"]) > float(table[GRAY, "0"]["psnr"])
+    assert table["Levin 2004", "0"]["psnr"] == table[GRAY, "0"]["psnr"]
     assert float(table["chroma T=0.4", "10"]["obedience"]) < 8
     assert int(table["chroma T=1", "0"]["parameters"]) > 1_000_000
     meta = json.loads((evaluated / "meta.json").read_text())
@@ -216,12 +217,12 @@ def test_a_stopped_evaluation_goes_on_and_comes_to_the_same(
     assert "choose another --out" in capsys.readouterr().err
 
 
-def test_rulers_keep_the_lightness(photograph) -> None:
+def test_baselines_keep_the_lightness(photograph) -> None:
     rgb = PROTOCOLS["icolorit"].picture(photograph("astronaut").rgb)
     hints = PROTOCOLS["icolorit"].hints(rgb, 3, 0)
-    methods = [*rulers(levin=True), *served(SHIPPED, len(rgb), (0.4,))]
+    methods = [*baselines(levin=True), *served(SHIPPED, len(rgb), (0.4,))]
     for method in methods:
-        coloured = method.colourise(rgb, hints)
+        coloured = method.colorize(rgb, hints)
         difference = np.abs(rgb2lab(coloured)[..., 0] - rgb2lab(rgb)[..., 0])
         assert difference.max() < 1.0, method.name
     assert isinstance(methods[-1], Served)

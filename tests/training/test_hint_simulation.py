@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 from colorize_engine.colour.conversions import srgb_to_lab
-from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterise, recolour_object
+from colorize_training.hint_simulation import Hint, HintSettings, draw_hint, draw_hints, rasterize, recolour_region
 
 SETTINGS = HintSettings()
 
@@ -35,7 +35,7 @@ def test_a_quarter_of_the_pictures_has_none_and_counts_reach_far(photograph) -> 
 def test_later_hints_lie_on_top_and_nothing_else_is_covered() -> None:
     below = Hint(np.array([[1, 1], [1, 2]]), np.array([1.0, 1.0]), np.array([10.0, 20.0]))
     above = Hint(np.array([[1, 2]]), np.array([0.5]), np.array([-30.0, 5.0]))
-    planes = rasterise([below, above], 4, 5)
+    planes = rasterize([below, above], 4, 5)
     assert planes.shape == (3, 4, 5)
     assert planes[:, 1, 1].tolist() == [10, 20, 1]
     assert planes[:, 1, 2].tolist() == [-30, 5, 0.5]
@@ -43,9 +43,9 @@ def test_later_hints_lie_on_top_and_nothing_else_is_covered() -> None:
     assert np.abs(planes[:2]).sum() == 65
 
 
-def test_a_recoloured_thing_changes_alone(photograph) -> None:
+def test_a_recoloured_region_changes_alone(photograph) -> None:
     ab = true_ab(photograph("coffee").rgb)
-    results = [recolour_object(ab, np.random.default_rng(seed), SETTINGS) for seed in range(40)]
+    results = [recolour_region(ab, np.random.default_rng(seed), SETTINGS) for seed in range(40)]
     found = [(changed - ab, cells) for changed, cells in results if len(cells)]
     assert len(found) > 5
     for change, cells in found:
@@ -58,28 +58,28 @@ def test_a_recoloured_thing_changes_alone(photograph) -> None:
         assert SETTINGS.least_change - 0.1 <= moved[mask][0] <= SETTINGS.most_change + 0.1
 
 
-def test_a_grey_thing_is_grey_and_its_hint_says_so(photograph) -> None:
+def test_a_gray_region_is_gray_and_its_hint_says_so(photograph) -> None:
     ab = true_ab(photograph("coffee").rgb)
-    grey = replace(SETTINGS, share_grey=1.0, share_strokes=1.0, share_noisy=0.0)
-    results = [(rng := np.random.default_rng(seed), *recolour_object(ab, rng, grey)) for seed in range(20)]
+    gray = replace(SETTINGS, share_grey=1.0, share_strokes=1.0, share_noisy=0.0)  # codespell:ignore grey
+    results = [(rng := np.random.default_rng(seed), *recolour_region(ab, rng, gray)) for seed in range(20)]
     found = [(rng, changed, cells) for rng, changed, cells in results if len(cells)]
     assert len(found) > 2
     for rng, changed, cells in found:
         assert not changed[:, cells[:, 0], cells[:, 1]].any()
-        assert np.allclose(draw_hint(changed, rng, grey, cells[0]).ab, 0, atol=SETTINGS.same_colour)
+        assert np.allclose(draw_hint(changed, rng, gray, cells[0]).ab, 0, atol=SETTINGS.same_colour)
 
 
-def test_a_circle_shows_all_the_colours_it_covers_and_a_whole_thing_one(photograph) -> None:
+def test_a_circle_shows_all_the_colours_it_covers_and_a_whole_region_one(photograph) -> None:
     ab = true_ab(photograph("coffee").rgb)
     circles = replace(SETTINGS, share_strokes=0.0, share_circles=1.0)
-    things = replace(SETTINGS, share_strokes=0.0, share_whole=1.0, share_noisy=0.0)
+    regions = replace(SETTINGS, share_strokes=0.0, share_whole=1.0, share_noisy=0.0)
     for seed in range(10):
         circle = draw_hint(ab, np.random.default_rng(seed), circles)
-        planes = rasterise([circle], *ab.shape[1:])
+        planes = rasterize([circle], *ab.shape[1:])
         covered = planes[2] > 0
         assert 0.005 < covered.mean() < 0.09
         assert np.allclose(planes[:2, covered], ab[:, covered])
-        thing = draw_hint(ab, np.random.default_rng(seed), things)
-        colours = ab[:, thing.cells[:, 0], thing.cells[:, 1]]
-        assert np.allclose(thing.ab, colours.mean(1), atol=1e-3)
-        assert np.linalg.norm(colours - ab[:, *thing.cells[0]][:, None], axis=0).max() <= 2 * SETTINGS.same_colour
+        region = draw_hint(ab, np.random.default_rng(seed), regions)
+        colours = ab[:, region.cells[:, 0], region.cells[:, 1]]
+        assert np.allclose(region.ab, colours.mean(1), atol=1e-3)
+        assert np.linalg.norm(colours - ab[:, *region.cells[0]][:, None], axis=0).max() <= 2 * SETTINGS.same_colour

@@ -9,7 +9,7 @@ def fingerprints(name: str) -> list[str]:
     return (MANIFESTS / f"{name}.txt").read_text().split()
 
 
-def test_no_photograph_is_trained_on_and_judged_by() -> None:
+def test_no_photograph_is_trained_on_and_selection_metric() -> None:
     trained, judged = fingerprints("chroma-training"), fingerprints("chroma-validation")
     assert (len(trained), len(judged)) == (13_959, 500)
     assert all(len(set(names)) == len(names) for names in (trained, judged))

@@ -1,4 +1,4 @@
-"""Report 004: the palette of 196 values, the pair of networks that a hint layer drives, and their measurement."""
+"""Daly and Zhao's report: the palette of 196 values, the pair of networks that hints drive, and their measurement."""
 
 import csv
 from pathlib import Path

@@ -13,8 +13,7 @@ from colorize_engine import weights
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.commands.export import export
 from colorize_training.data import PackedPhotographs, planes, squash
-from colorize_training.names import NAMES
-from colorize_training.recipes import recipe_class
+from colorize_training.recipes import NAMES, recipe_class
 from colorize_training.running import checkpoint
 from learning import FITS, Learned, learn, write_vgg
 from service_fixtures import Canvas, picture_of, private_state

@@ -1,4 +1,4 @@
-"""Report 002: the U-Net on ResNet-18, the patch discriminator, and the two stages of one run."""
+"""Zia and Malik's report: the U-Net on ResNet-18, the patch discriminator, and the two stages of one run."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from colorize_engine.networks.imagenet import DEVIATION, MEAN
 from colorize_engine.networks.resnet_unet import ResNetUNet, ResNetUNetConfig, up
-from colorize_training.recipes import Turn
+from colorize_training.recipes.recipe import Turn
 from colorize_training.recipes.resnet_gan import (
     Batch,
     PatchDiscriminator,

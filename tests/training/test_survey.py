@@ -97,9 +97,9 @@ def test_the_order_of_the_pictures_tells_nothing(
     record, orders = record_of("one"), set()
     for seed in range(6):
         settings = SurveySettings(pictures=4, practice=0, checks=0, seed=seed)
-        told, key = data_of(survey_page(packed, [record], settings))
+        data, key = data_of(survey_page(packed, [record], settings))
         truths = [entry["truth"] for entry in key]
-        orders.add(tuple(n in truths for n in range(len(told["images"]))))
+        orders.add(tuple(n in truths for n in range(len(data["images"]))))
     assert len(orders) > 2
     assert not re.search("truth|made|trueLeft", json.dumps(data_of(page)[0]))
     body = page.partition("<main>")[2].partition("<script")[0]
@@ -135,6 +135,6 @@ def test_the_command_writes_the_page(picture_folder: Path, record_of: Callable, 
     line += " --pictures 2 --practice 1 --checks 0 --seconds 0 --single"
     arguments = parser.parse_args(line.split())
     assert arguments.run(arguments) == 0
-    told, key = data_of((tmp_path / "survey.html").read_text(encoding="utf-8"))
-    assert (told["single"], told["seconds"], len(key)) == (True, 0.0, 3)
-    assert min(picture(told["images"][0]).shape[:2]) == 64
+    data, key = data_of((tmp_path / "survey.html").read_text(encoding="utf-8"))
+    assert (data["single"], data["seconds"], len(key)) == (True, 0.0, 3)
+    assert min(picture(data["images"][0]).shape[:2]) == 64

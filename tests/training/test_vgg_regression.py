@@ -1,4 +1,4 @@
-"""Report 000: VGG16's stages, the regression from them, and the ablations."""
+"""Pathak's report: VGG16's stages, the regression from them, and the ablations."""
 
 import csv
 import json
@@ -133,7 +133,7 @@ def test_vgg_learns_at_a_rate_of_its_own(narrow: None) -> None:
     assert not encoder & rest
 
 
-def test_lightness_is_normalised_by_the_photographs_own_statistics(narrow: None, packed) -> None:
+def test_lightness_is_normalized_by_the_photographs_own_statistics(narrow: None, packed) -> None:
     recipe = recipe_with()
     recipe.prepare(packed)
     pixels = [srgb_to_lab(planes(packed[n]))[0].double().flatten() / 100 for n in range(len(packed))]
@@ -172,7 +172,7 @@ def test_the_defaults_are_the_reports() -> None:
     loop = VggRegressionRecipe.loop
     assert (loop.size, loop.schedule, loop.patience, loop.training_share) == (224, "plateau", 1, 1.0)
     assert loop.samples == 25 * loop.validate_every
-    assert (VggRegressionRecipe.split, VggRegressionRecipe.judged_by) == ((75, 15, 10), "loss")
+    assert (VggRegressionRecipe.split, VggRegressionRecipe.selection_metric) == ((75, 15, 10), "loss")
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def test_the_table_has_the_recipes_loss_over_all_test_pictures(ablation: Ablatio
         loss, _ = recipe_with().loss(network, Batch(*map(torch.stack, zip(*samples, strict=True))), "loss")
     half, best = ablation.rows()
     assert (half["number"], best["number"]) == ("3", "6")
-    assert (half["report 000"], best["report 000"]) == ("0.001930", "0.001849")
+    assert (half[ablate.REPORT_COLUMN], best[ablate.REPORT_COLUMN]) == ("0.001930", "0.001849")
     assert float(best["test loss"]) == pytest.approx(loss.item(), abs=1e-6)
     assert half["test loss"] != best["test loss"]
 

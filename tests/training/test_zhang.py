@@ -1,4 +1,4 @@
-"""Report 001: the nine-block networks, their losses, and the classifier that is asked about their colours."""
+"""Li and Wang's report: the nine-block networks, their losses, and the classifier that is asked about their colours."""
 
 import csv
 from pathlib import Path
@@ -126,8 +126,8 @@ def test_rebalancing_makes_rare_colours_weigh_more(packed) -> None:
     plain.prepare(packed)
     rebalanced.prepare(packed)
     assert torch.allclose(plain.weights, torch.ones_like(plain.weights), atol=1e-5)
-    grey = (bin_centres() == 0).all(1).nonzero().item()
-    assert rebalanced.weights[grey] < 0.5 * rebalanced.weights.max()
+    neutral = (bin_centres() == 0).all(1).nonzero().item()
+    assert rebalanced.weights[neutral] < 0.5 * rebalanced.weights.max()
 
 
 def test_the_regression_loss_is_half_the_squared_distance(packed) -> None:
@@ -189,7 +189,7 @@ def test_classify_draws_the_table_of_figure_7_and_goes_on_where_it_stopped(
     with open(tmp_path / "table.csv", newline="") as file:
         table = {row["pictures"]: row for row in csv.DictReader(file)}
     assert list(table) == ["Gray", "Regression", "Classification", "Annealed", "Transfer", "True colour"]
-    assert (table["Annealed"]["report 001"], table["Gray"]["test pictures"]) == ("65", "8")
+    assert (table["Annealed"][classify.REPORT_COLUMN], table["Gray"]["test pictures"]) == ("65", "8")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("table.png", "pictures.png"))
     shown = np.asarray(Image.open(tmp_path / "pictures.png").convert("RGB"))[18:]
     gray, truth = shown[:, :128].astype(int), shown[:, -128:].astype(int)

@@ -1,6 +1,6 @@
 """Starting weights of encoders: from a file, from torchvision's own cache, or random and loudly so. Never downloaded.
 
-Pretrained torchvision weights are research artefacts of their own licence; a person fetches them on purpose, with
+Pretrained torchvision weights are research artefacts of their own licence; the user fetches them on purpose, with
 torchvision's own function, and the cache then has them.
 """
 
@@ -28,12 +28,12 @@ def starting_weights(recipe: str, backbone: str, pretrained: WeightsEnum) -> dic
     backbone: a .safetensors file; "" for torchvision's `pretrained` where the cache has it; "random". Raises
     ValueError for a file that cannot be read.
     """
-    if backbone == "random":
-        return _random(recipe, "as asked")
-    state = known_weights(backbone, pretrained)
-    if state is None:
-        return _random(recipe, f"no --backbone was given and torchvision's cache has no {pretrained}")
-    print(f"{recipe}: the encoder starts from {Path(backbone).name or pretrained}", flush=True)
+    state = None if backbone == "random" else known_weights(backbone, pretrained)
+    if state is not None:
+        print(f"{recipe}: the encoder starts from {Path(backbone).name or pretrained}", flush=True)
+    else:
+        why = "as asked" if backbone else f"no --backbone was given and torchvision's cache has no {pretrained}"
+        print(f"{recipe}: THE ENCODER STARTS FROM RANDOM WEIGHTS ({why})", flush=True)
     return state
 
 
@@ -64,7 +64,3 @@ def _from_file(path: Path) -> dict[str, Tensor]:
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} cannot be read ({error}); starting weights are .safetensors files") from error
-
-
-def _random(recipe: str, why: str) -> None:
-    print(f"{recipe}: THE ENCODER STARTS FROM RANDOM WEIGHTS ({why})", flush=True)

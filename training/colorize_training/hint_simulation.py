@@ -1,4 +1,4 @@
-"""Hints as a person would paint them, drawn from the true colours: first draw, then rasterise (no randomness there).
+"""Hints as a user would paint them, drawn from the true colours: first draw, then rasterize (no randomness there).
 
 Points are small patches of one colour (iColoriT, SIGGRAPH17); strokes are random walks of a round brush that stay on
 what has the colour they started on, as a careful hand does. Colours may be a little wrong. Counts are log-uniform,
@@ -12,7 +12,7 @@ from scipy.ndimage import label
 
 from colorize_training.settings import setting
 
-CIRCLE_RADII = (25 / 224, 35 / 224)  # of the picture's side, report 004
+CIRCLE_RADII = (25 / 224, 35 / 224)  # of the picture's side, Daly and Zhao's
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class HintSettings:
     share_without: float = setting(0.25, "share of the pictures without a hint")
     most: int = setting(80, "hints in a picture")
     share_strokes: float = setting(0.35, "share of the hints that are strokes; what is left is points")
-    share_circles: float = setting(0.0, "share that are circles of report 004, with all the colours they cover")
-    share_whole: float = setting(0.0, "share that cover a whole thing")
+    share_circles: float = setting(0.0, "share that are circles of Daly and Zhao, with all the colours they cover")
+    share_whole: float = setting(0.0, "share that cover a whole region")
     largest_patch: int = setting(5, "side of a point, in cells")
     largest_brush: float = setting(2.5, "radius of a stroke, in cells")
     longest_stroke: int = setting(30, "length of a stroke, in cells")
-    same_colour: float = setting(14.0, "ab distance that is one thing, within which a stroke stays")
+    same_colour: float = setting(14.0, "ab distance that is one region, within which a stroke stays")
     share_noisy: float = setting(0.3, "share of the hints whose colour is a little wrong")
     noise: float = setting(5.0, "ab deviation of a wrong colour")
-    share_recoloured: float = setting(0.4, "share of the pictures in which one thing gets another colour, and a hint")
-    share_grey: float = setting(0.0, "share of the recoloured things that become grey")
-    least_change: float = setting(15.0, "least ab distance by which a recoloured thing moves")
+    share_recoloured: float = setting(0.4, "share of the pictures in which one region gets another colour, and a hint")
+    share_grey: float = setting(0.0, "share of the recoloured regions that become gray")  # codespell:ignore grey
+    least_change: float = setting(15.0, "least ab distance by which a recoloured region moves")
     most_change: float = setting(60.0, "greatest ab distance by which it moves")
-    smallest_thing: float = setting(0.01, "smallest thing to recolour, as a share of the picture")
-    largest_thing: float = setting(0.5, "largest thing to recolour")
+    smallest_thing: float = setting(0.01, "smallest region to recolour, as a share of the picture")
+    largest_thing: float = setting(0.5, "largest region to recolour")
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ def draw_hints(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings)
     return [draw_hint(ab, rng, settings) for _ in range(count)]
 
 
-def recolour_object(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Another truth: one thing in the picture has another colour, and nothing else has changed.
+def recolour_region(ab: np.ndarray, rng: np.random.Generator, settings: HintSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Another truth: one region of the picture has another colour, and nothing else has changed.
 
-    A person paints a hint because *this* should be different. In photographs as they are, a hint tells much about the
+    A user paints a hint because *this* should be different. In photographs as they are, a hint tells much about the
     whole picture, and a network that saw no others lets one stroke tint everything.
 
-    Returns ab (2, h, w) and the thing's cells (N, 2), none where no thing of a fitting size was found.
+    Returns ab (2, h, w) and the region's cells (N, 2), none where no region of a fitting size was found.
     """
     _, height, width = ab.shape
-    thing = _thing(ab, rng.integers((height, width)), settings)
-    if not settings.smallest_thing <= thing.mean() <= settings.largest_thing:
+    region = _region(ab, rng.integers((height, width)), settings)
+    if not settings.smallest_thing <= region.mean() <= settings.largest_thing:
         return ab, np.empty((0, 2), int)
-    if rng.random() < settings.share_grey:
-        return ab * ~thing, np.argwhere(thing)
+    if rng.random() < settings.share_grey:  # codespell:ignore grey
+        return ab * ~region, np.argwhere(region)
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(settings.least_change, settings.most_change)
     change = length * np.array([np.cos(angle), np.sin(angle)], np.float32)
-    return ab + thing * change[:, None, None], np.argwhere(thing)
+    return ab + region * change[:, None, None], np.argwhere(region)
 
 
 def draw_hint(
@@ -88,7 +88,7 @@ def draw_hint(
         cells = np.argwhere(circle(start, height, width, rng))
         return Hint(cells, np.ones(len(cells)), ab[:, cells[:, 0], cells[:, 1]])
     elif kind < settings.share_circles + settings.share_whole:
-        cells = np.argwhere(_thing(ab, start, settings))
+        cells = np.argwhere(_region(ab, start, settings))
     else:
         side = int(rng.integers(1, settings.largest_patch + 1)) if rng.random() < 0.5 else 1
         cells = _block(start, side, height, width)
@@ -100,7 +100,7 @@ def draw_hint(
     return Hint(cells, coverage, colour)
 
 
-def _thing(ab: np.ndarray, start: np.ndarray, settings: HintSettings) -> np.ndarray:
+def _region(ab: np.ndarray, start: np.ndarray, settings: HintSettings) -> np.ndarray:
     """What has the colour of the cell `start` and hangs together with it, as a mask (h, w)."""
     y, x = start
     parts, _ = label(np.linalg.norm(ab - ab[:, y, x, None, None], axis=0) < settings.same_colour)
@@ -108,7 +108,7 @@ def _thing(ab: np.ndarray, start: np.ndarray, settings: HintSettings) -> np.ndar
 
 
 def circle(start: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Mask (height, width) of a circle around `start`, as large as report 004 draws them."""
+    """Mask (height, width) of a circle around `start`, as large as Daly and Zhao draw them."""
     ys, xs = np.ogrid[:height, :width]
     radius = rng.uniform(*CIRCLE_RADII) * min(height, width)
     return (ys - start[0]) ** 2 + (xs - start[1]) ** 2 <= radius**2
@@ -135,7 +135,7 @@ def _stroke_cells(ab: np.ndarray, start: np.ndarray, rng: np.random.Generator, s
     return cells if len(cells) else start[None]
 
 
-def rasterise(hints: list[Hint], height: int, width: int) -> np.ndarray:
+def rasterize(hints: list[Hint], height: int, width: int) -> np.ndarray:
     """Hint planes (3, height, width) float32: a, b, coverage; where hints overlap the later lies on top."""
     planes = np.zeros((3, height, width), np.float32)
     for hint in hints:

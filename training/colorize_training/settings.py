@@ -3,12 +3,16 @@
 import argparse
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
-T = TypeVar("T")
 
-SCHEDULES = ("fall", "plateau", "constant")
-PRECISIONS = ("auto", "bf16", "fp32")
+class Settings(Protocol):
+    """A frozen dataclass of `setting` fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+T = TypeVar("T", bound=Settings)
 
 
 def setting(default: Any, text: str, choices: tuple[Any, ...] | None = None) -> Any:
@@ -16,9 +20,9 @@ def setting(default: Any, text: str, choices: tuple[Any, ...] | None = None) -> 
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
-def add_options(parser: argparse.ArgumentParser, defaults: Any) -> None:
+def add_options(parser: argparse.ArgumentParser, defaults: Settings) -> None:
     """One option for each field of the settings `defaults`, with their values as defaults."""
-    group = parser.add_argument_group(type(defaults).__doc__.partition("\n")[0].rstrip("."))
+    group = parser.add_argument_group((type(defaults).__doc__ or "").partition("\n")[0].rstrip("."))
     for field in dataclasses.fields(defaults):
         value, text, choices = getattr(defaults, field.name), field.metadata["help"], field.metadata["choices"]
         kind = {"type": type(value), "choices": choices}

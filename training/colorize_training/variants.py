@@ -13,15 +13,16 @@ class EarlyChroma(Chroma):
         super().__init__(config)
         self.hints_early = nn.Conv2d(4, self.encoder.CHANNELS[2], 3, padding=1)
         nn.init.zeros_(self.hints_early.weight)
-        nn.init.zeros_(self.hints_early.bias)
+        nn.init.zeros_(self.hints_early.get_parameter("bias"))
 
-    def encode(self, lightness: Tensor) -> Tensor:
-        return lightness
+    def encode(self, lightness: Tensor) -> Embedding:
+        """The lightness itself in the places of features: the encoder waits for the hints."""
+        return Embedding(lightness, lightness, lightness, lightness)
 
-    def decode(self, embedding: Tensor, hints: Tensor) -> Output:
+    def decode(self, embedding: Embedding, hints: Tensor) -> Output:
         joined = self.hints_early(pool_hints(hints, 1))
         with self.encoder.stages[0].register_forward_hook(lambda _, inputs, features: features + joined):
-            levels = super().encode(embedding.expand(len(hints), -1, -1, -1))
+            levels = super().encode(embedding.at2.expand(len(hints), -1, -1, -1))
         return super().decode(levels, hints)
 
 
@@ -32,7 +33,7 @@ class CoarseChroma(Chroma):
         super().__init__(config)
         self.regression = nn.Conv2d(self.config.fine, 2, 3, padding=1)
         nn.init.zeros_(self.regression.weight)
-        nn.init.zeros_(self.regression.bias)
+        nn.init.zeros_(self.regression.get_parameter("bias"))
 
     def decode(self, embedding: Embedding, hints: Tensor) -> Output:
         x = self.decode4(embedding, hints)
@@ -41,20 +42,20 @@ class CoarseChroma(Chroma):
 
 
 class PaletteChroma(Chroma):
-    """What all hints say together, their mean colour and how much they cover, is told to every token."""
+    """What all hints say together, their mean colour and how much they cover, reaches every token."""
 
     def __init__(self, config: ChromaConfig | None = None) -> None:
         super().__init__(config)
         self.palette = nn.Linear(4, self.config.width)
         nn.init.zeros_(self.palette.weight)
-        nn.init.zeros_(self.palette.bias)
+        nn.init.zeros_(self.palette.get_parameter("bias"))
 
     def decode(self, embedding: Embedding, hints: Tensor) -> Output:
         coverage = hints[:, 2:]
         ab, share = (hints[:, :2] / AB_SCALE * coverage).mean((2, 3)), coverage.mean((2, 3))
-        said = torch.cat([ab / share.clamp_min(1e-6), (share > 0).to(share), share], 1)  # (B, 4)
-        told = embedding.at16 + self.palette(said)[..., None, None]
-        return super().decode(embedding._replace(at16=told), hints)
+        summary = torch.cat([ab / share.clamp_min(1e-6), (share > 0).to(share), share], 1)  # (B, 4)
+        at16 = embedding.at16 + self.palette(summary)[..., None, None]
+        return super().decode(embedding._replace(at16=at16), hints)
 
 
 VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "coarse-head": CoarseChroma, "global-palette": PaletteChroma}

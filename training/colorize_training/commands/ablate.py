@@ -1,4 +1,6 @@
-"""The ablations of report 000: six runs of `vgg-regression` that differ in one thing, and their test losses as a table.
+"""The ablations of Pathak, *Image Colorization*: six runs of `vgg-regression`, and their test losses as a table.
+
+The runs differ in one thing each.
 
 All six have the seed, the split and the number of pictures seen in common, also the one with half the photographs,
 which sees each twice as often. Each has its own folder, so the command can be stopped and repeated. The loss is the
@@ -15,19 +17,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from colorize_engine import networks
-from colorize_engine.networks.served import ServedNetwork
+from colorize_engine.networks.vgg_regression import VggRegression, VggRegressionConfig
 from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, pack, split, squash, write_split
-from colorize_training.recipes import Recipe
+from colorize_training.devices import device_of
+from colorize_training.figures import plt
+from colorize_training.pictures import draw_sheet, recolour, to_bytes
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
 from colorize_training.running import checkpoint
-from colorize_training.running.logs import plt
 from colorize_training.running.loop import Run, Stopped
-from colorize_training.running.validation import Validation, device_of, draw_sheet, mean_loss, recolour, to_bytes
+from colorize_training.running.validation import Validation, mean_loss
 from colorize_training.settings import LoopSettings, add_options, chosen
 
+REPORT, REPORT_COLUMN = "Pathak (Flickr8k, 224 px, 25 epochs)", "report 000"  # to read, and in the CSV table
 PICTURES = 6  # rows of the picture sheet
 LEGIBLE = 160  # pixels that a column of the sheet has at least, for its heading
 
@@ -59,14 +62,13 @@ class Trained:
     """An experiment with the recipe and the best network of its run, on the run's device."""
 
     experiment: Experiment
-    recipe: Recipe
-    network: ServedNetwork
+    recipe: VggRegressionRecipe
+    network: VggRegression
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "ablate",
-        help="train and measure the six experiments of vgg-regression",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         epilog="Ctrl-C saves and stops; the same command resumes, and repeats nothing that is finished.",
@@ -112,7 +114,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _train(
-    experiment: Experiment, settings: VggRegressionSettings, loop: LoopSettings, parts: tuple, out: Path
+    experiment: Experiment,
+    settings: VggRegressionSettings,
+    loop: LoopSettings,
+    parts: tuple[PackedPhotographs, ...],
+    out: Path,
 ) -> Trained:
     """Train what is not finished."""
     print(f"({experiment.number}) {experiment.title}: {out}", flush=True)
@@ -122,9 +128,9 @@ def _train(
     if run.step < run.steps:
         run.train(Validation(recipe, parts[1], loop))
     state = checkpoint.load(out / "best.pt")
-    network = networks.build(recipe.name, state["config"])
+    network = VggRegression(VggRegressionConfig(**state["config"]))
     network.load_state_dict(state["average"] or state["network"])
-    return Trained(experiment, recipe, network.eval().to(run.team.device))
+    return Trained(experiment, recipe, network.eval().to(run.group.device))
 
 
 def _test_loss(trained: Trained, photographs: PackedPhotographs, size: int) -> float:
@@ -136,13 +142,13 @@ def _write_csv(rows: list[tuple[Experiment, float]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("number", "experiment", "test loss", "report 000"))
+        writer.writerow(("number", "experiment", "test loss", REPORT_COLUMN))
         writer.writerows((e.number, e.title, f"{loss:.6f}", f"{e.reported:.6f}") for e, loss in rows)
 
 
 def _write_markdown(rows: list[tuple[Experiment, float]], about: str, path: Path) -> None:
     """The report's has 224 px, Flickr8k and 25 epochs; `about` says what ours has."""
-    lines = [f"| experiment | test loss ({about}) | report 000 (Flickr8k, 224 px, 25 epochs) |", "|---|---|---|"]
+    lines = [f"| experiment | test loss ({about}) | {REPORT} |", "|---|---|---|"]
     lines += [f"| ({e.number}) {e.title} | {loss:.6f} | {e.reported:.6f} |" for e, loss in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
@@ -153,7 +159,7 @@ def _draw_table(rows: list[tuple[Experiment, float]], about: str, path: Path) ->
     figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 1.5), layout="constrained")
     places = np.arange(len(rows))
     axes.barh(places - 0.2, [loss for _, loss in rows], 0.4, label=f"here: {about}")
-    axes.barh(places + 0.2, [e.reported for e, _ in rows], 0.4, label="report 000: Flickr8k, 224 px, 25 epochs")
+    axes.barh(places + 0.2, [e.reported for e, _ in rows], 0.4, label=REPORT)
     axes.set_yticks(places, [f"({e.number}) {e.title}" for e, _ in rows])
     axes.invert_yaxis()
     axes.set_xlabel("Huber loss of u and v (0..1) on the test set")

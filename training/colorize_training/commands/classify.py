@@ -1,4 +1,4 @@
-"""What colour is worth to a classifier: the measurement of report 001 (its Figure 7).
+"""What colour is worth to a classifier: Figure 7 of Li and Wang, *Image Colorization and Classification*.
 
 A classifier is fine-tuned on CIFAR-10 in true colour, then asked about test pictures as gray, as coloured by three
 networks, and in true colour. The report takes VGG16 at 224x224 pixels with VGG's first five blocks pretrained and the
@@ -39,6 +39,7 @@ REPORTED = {
     "Transfer": 63,
     "True colour": 80,
 }  # per cent, Figure 7
+REPORT, REPORT_COLUMN = "Li and Wang", "report 001"  # to read, and as the CSV table has called it from the start
 HEADS = ("classifier.", "fc.")  # of the 1,000 classes; not taken over
 MODE = 0.01  # a temperature at which the annealed mean is the mode
 BATCH = 64  # of everything but training
@@ -198,11 +199,11 @@ def write_table(accuracies: dict[str, float], count: int, out: Path) -> None:
     rows = [(name, 100 * share, 100 * (share * (1 - share) / count) ** 0.5) for name, share in accuracies.items()]
     with open(out / "table.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("pictures", "accuracy %", "std. error", "report 001", "test pictures"))
+        writer.writerow(("pictures", "accuracy %", "std. error", REPORT_COLUMN, "test pictures"))
         writer.writerows((name, f"{own:.1f}", f"{error:.1f}", REPORTED[name], count) for name, own, error in rows)
     lines = [f"| | {' | '.join(accuracies)} |", "|---" * (len(rows) + 1) + "|"]
     lines.append("| measured here | " + " | ".join(f"{own:.1f} ± {error:.1f} %" for _, own, error in rows) + " |")
-    lines.append("| report 001 | " + " | ".join(f"{REPORTED[name]} %" for name in accuracies) + " |")
+    lines.append(f"| {REPORT} | " + " | ".join(f"{REPORTED[name]} %" for name in accuracies) + " |")
     (out / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines), flush=True)
     _draw_table(rows, out / "table.png")
@@ -212,7 +213,7 @@ def _draw_table(rows: list[tuple[str, float, float]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
     places = np.arange(len(rows))
     axes.bar(places - 0.2, [own for _, own, _ in rows], 0.4, yerr=[e for *_, e in rows], label="measured here")
-    axes.bar(places + 0.2, [REPORTED[name] for name, *_ in rows], 0.4, label="report 001")
+    axes.bar(places + 0.2, [REPORTED[name] for name, *_ in rows], 0.4, label=REPORT)
     axes.set_xticks(places, [name for name, *_ in rows])
     axes.set_ylabel("accuracy of the classifier (%)")
     axes.legend()

@@ -1,7 +1,8 @@
-"""Loss against hint coverage, and how strongly each hue comes out: the measurements of report 004.
+"""Loss against hint coverage, and how strongly each hue comes out: what Daly and Zhao measured.
 
-Its Figure 7 shows that more hints mean less loss. Here hints are circles of the true colours, drawn until they cover
-the share asked for, and the loss is the report's: the mean of the squared errors of U and V, plain and blurred. The
+Figure 7 of their report, *CNN Assisted Colorization of Gray-scale Images*, shows that more hints mean less loss. Here
+hints are circles of the true colours, drawn until they cover the share asked for, and the loss is the report's: the
+mean of the squared errors of U and V, plain and blurred. The
 report also sees green and magenta "not expressed enough". That is measured as the predicted chroma along the true one,
 over the true one, of the pixels of each hue: 1 where a hue comes out as strong as it was, 0 where it is lost.
 
@@ -25,9 +26,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, pack, planes, squash
+from colorize_training.evaluation.metrics import psnr
+from colorize_training.figures import plt
+from colorize_training.pictures import draw_sheet, recolour, to_bytes
 from colorize_training.recipes.palette import draw_circles, errors
-from colorize_training.running.logs import plt
-from colorize_training.running.validation import draw_sheet, psnr, recolour, to_bytes
 
 COVERAGES = (0, 1, 2, 5, 10, 20, 40, 60, 80, 100)  # per cent
 HUES = {"red": 40, "yellow": 103, "green": 136, "cyan": 196, "blue": 306, "magenta": 328}  # of sRGB's corners, degrees
@@ -40,7 +42,6 @@ TEMPERATURE = 1.0
 def add_command(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "coverage",
-        help="loss against hint coverage, and chroma by hue",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -84,7 +85,7 @@ class Measured:
         _draw_coverage(table, name, out / "coverage.png")
         strengths = {c: _strengths(values) for c, values in self.hues.items()}
         columns = ("hue", "pixels", *(f"strength at {c} % hints" for c in strengths))
-        pixels = sum(count for _, count in self.hues[0])
+        pixels = np.sum([count for _, count in self.hues[0]], 0)
         rows = [(hue, int(pixels[i]), *(s[i] for s in strengths.values())) for i, hue in enumerate(HUES)]
         _write_csv(out / "hues.csv", columns, rows)
         _draw_hues(strengths, name, out / "hues.png")
@@ -107,7 +108,7 @@ def _measure(
         plain, blurred = errors(YUV.from_ab(ab, lightness), YUV.from_srgb(rgb)[1])
         covered = 100 * float(hints[:, 2].mean())
         losses = float(plain + blurred) / 2, float(plain), float(blurred)
-        measured.errors[coverage].append((covered, *losses, psnr(result, rgb)))
+        measured.errors[coverage].append((covered, *losses, psnr(to_bytes(result), to_bytes(rgb))))
         if coverage in (0, MUCH):
             measured.hues[coverage].append(_along(ab, truth))
         if coverage in SHOWN_COVERAGES:
@@ -123,8 +124,8 @@ def circle_hints(ab: Tensor, coverage: float, seed: int) -> Tensor:
     mask = np.full((1, side, side), float(coverage == 1), np.float32)
     while mask.mean() < coverage:
         mask = np.maximum(mask, draw_circles(side, 1, rng))
-    mask = torch.from_numpy(mask)[None]
-    return torch.cat([cells * mask, mask], 1)
+    coverage_plane = torch.from_numpy(mask)[None]
+    return torch.cat([cells * coverage_plane, coverage_plane], 1)
 
 
 def _along(ab: Tensor, truth: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +171,7 @@ def _draw_hues(strengths: dict[int, np.ndarray], name: str, path: Path) -> None:
     places = np.arange(len(HUES))
     for number, (coverage, values) in enumerate(strengths.items()):
         axes.bar(places + 0.4 * number - 0.2, values, 0.4, label=f"{coverage} % under hints")
-    axes.axhline(1, color="grey", linewidth=0.8)
+    axes.axhline(1, color="gray", linewidth=0.8)
     axes.set_xticks(places, list(HUES))
     axes.set(ylabel="predicted chroma along the true one", title=name)
     axes.legend()

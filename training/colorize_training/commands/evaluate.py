@@ -1,7 +1,7 @@
 """Measure weights on photographs they never saw, side by side in one run.
 
-Beside them stand grey, every pixel given the picture's true mean chroma (an oracle), and with --levin colorization by
-optimisation. Results: report.html (one self-contained page), table.csv (means and standard errors), pictures.csv (every
+Beside them stand gray, every pixel given the picture's true mean chroma (an oracle), and with --levin colorization by
+optimization. Results: report.html (one self-contained page), table.csv (means and standard errors), pictures.csv (every
 picture; a call that was stopped goes on from it), meta.json (command, machine, date).
 """
 
@@ -17,25 +17,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from colorize_client import Options
+from colorize_client.options import CAUTIOUS
 from tqdm import tqdm
 
 from colorize_training.commands.export import network_side
 from colorize_training.data import pack
 from colorize_training.evaluation.behaviour import behave, obedience
-from colorize_training.evaluation.features import Lpips, Recogniser
-from colorize_training.evaluation.methods import Method, Served, cost, rulers, served
+from colorize_training.evaluation.features import Lpips, Recognizer
+from colorize_training.evaluation.methods import Method, Served, baselines, cost, served
 from colorize_training.evaluation.metrics import frechet, measure
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.evaluation.report import write_report
 from colorize_training.evaluation.task import Task
-from colorize_training.running.logs import Table, write_rows
-from colorize_training.running.validation import CAUTIOUS, VIVID
+from colorize_training.tables import Table, write_rows
+
+TEMPERATURES = [CAUTIOUS, Options().temperature]  # the most cautious, and what the service does unasked
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "evaluate",
-        help="measure weights on photographs they never saw",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,11 +55,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         help="sides of the network's picture, or own: as the file says (default: as what is measured)",
     )
-    add("--temperature", type=float, nargs="+", default=[CAUTIOUS, VIVID], help="default: 1 0.4")
+    add(
+        "--temperature",
+        type=float,
+        nargs="+",
+        default=TEMPERATURES,
+        help=f"default: {TEMPERATURES[0]:g} {TEMPERATURES[1]:g}",
+    )
     add("--levin", action="store_true", help="also Levin 2004, which takes about a second a picture and hint count")
     add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
     add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")
-    add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognises, as vgg16")
+    add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognizes, as vgg16")
     add("--behaviour", type=int, default=0, metavar="N", help="pictures in which strokes are tried (default: 0)")
     add("--sheets", type=int, default=30, metavar="N", help="pictures that the report shows (default: 30)")
     command.set_defaults(run=_run)
@@ -73,16 +81,16 @@ def _run(arguments: argparse.Namespace) -> int:
         min(arguments.pictures, len(photographs)),
         protocol,
         tuple(arguments.hints or protocol.counts),
-        [*rulers(arguments.levin), *own],
+        [*baselines(arguments.levin), *own],
         Lpips(arguments.lpips) if arguments.lpips else None,
-        Recogniser(arguments.classifier) if arguments.classifier else None,
+        Recognizer(arguments.classifier) if arguments.classifier else None,
     )
-    meta = _describe(task, arguments)
+    meta = _describe(task, own, arguments)
     scores = measure_all(task, _pictures_table(arguments.out, meta))
     costs = {m.name: cost(m, m.colorizer.record.side) if arguments.side else cost(m) for m in own}
     extras = costs | _fids(task, arguments.fid)
     extras = _merged(extras, _behaviours(task, own, arguments.behaviour))
-    rows = summarise(scores, extras)
+    rows = summarize(scores, extras)
     write_rows(rows, arguments.out / "table.csv")
     write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets)
     _print(rows)
@@ -99,7 +107,7 @@ def measure_all(task: Task, table: Table) -> list[dict[str, str]]:
     """A row for every picture, method and hint count; pictures that the table has are not measured again."""
     found = Counter(row["picture"] for row in table.rows)
     runs = list(_runs(task))
-    table.keep(lambda row: found[row["picture"]] == len(runs))  # one that was stopped in between is measured anew
+    table.keep(lambda row: found[row["picture"]] == len(runs))  # one that was stopped in between is measured again
     done = {int(row["picture"]) for row in table.rows}
     for number in tqdm([n for n in range(task.count) if n not in done], desc="evaluating", unit="img"):
         rgb = task.protocol.picture(task.photographs[number])
@@ -119,7 +127,7 @@ def _score(
     task: Task, rgb: np.ndarray, number: int, method: Method, count: int, seen: int | None
 ) -> dict[str, float | str]:
     hints = task.protocol.hints(rgb, count, number)
-    image = method.colourise(rgb, hints)
+    image = method.colorize(rgb, hints)
     row: dict[str, Any] = {"picture": number, "method": method.name, "hints": count}
     row |= measure(image, rgb, method.space)
     row["obedience"] = float(np.median(obedience(image, hints))) if count else float("nan")
@@ -133,17 +141,17 @@ def _score(
     return row
 
 
-def summarise(scores: list[dict[str, str]], extras: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+def summarize(scores: list[dict[str, str]], extras: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
     """A row for each method and hint count: means, the standard error of the PSNR, the number of pictures."""
     groups: dict[tuple[str, int], list[dict[str, str]]] = {}
-    for row in scores:
-        groups.setdefault((row["method"], int(row["hints"])), []).append(row)
+    for score in scores:
+        groups.setdefault((score["method"], int(score["hints"])), []).append(score)
     rows = []
     for (method, hints), group in groups.items():
         names = [name for name in group[0] if name not in ("picture", "method", "hints")]
-        means = {name: _mean([float(row[name]) for row in group if row.get(name)]) for name in names}
-        error = float(np.std([float(row["psnr"]) for row in group]) / len(group) ** 0.5)
-        row = {"method": method, "hints": hints, "pictures": len(group), **means, "psnr_error": error}
+        means = {name: _mean([float(score[name]) for score in group if score.get(name)]) for name in names}
+        error = float(np.std([float(score["psnr"]) for score in group]) / len(group) ** 0.5)
+        row: dict[str, Any] = {"method": method, "hints": hints, "pictures": len(group), **means, "psnr_error": error}
         rows.append(row | (extras.get(method, {}) if hints == 0 else {}))
     return rows
 
@@ -157,9 +165,9 @@ def _fids(task: Task, choice: str | None) -> dict[str, dict[str, float]]:
     """Frechet distance of each method's automatic pictures to the true ones."""
     if not choice:
         return {}
-    recogniser = Recogniser(choice)
+    recognizer = Recognizer(choice)
     truths = [task.protocol.picture(task.photographs[n]) for n in range(task.count)]
-    wanted = np.stack([recogniser.features(rgb) for rgb in tqdm(truths, desc="FID: truth", unit="img")])
+    wanted = np.stack([recognizer.features(rgb) for rgb in tqdm(truths, desc="FID: truth", unit="img")])
     if len(wanted) <= wanted.shape[1]:
         print(
             f"FID: {len(wanted)} pictures for {wanted.shape[1]} features: covariances are not of full rank and the "
@@ -169,7 +177,7 @@ def _fids(task: Task, choice: str | None) -> dict[str, dict[str, float]]:
     found = {}
     for method in task.methods:
         bar = tqdm(list(enumerate(truths)), desc=f"FID: {method.name}", unit="img")
-        own = [recogniser.features(method.colourise(rgb, task.protocol.hints(rgb, 0, n))) for n, rgb in bar]
+        own = [recognizer.features(method.colorize(rgb, task.protocol.hints(rgb, 0, n))) for n, rgb in bar]
         found[method.name] = {"fid": frechet(np.stack(own), wanted)}
     return found
 
@@ -187,13 +195,13 @@ def _merged(some: dict[str, dict], others: dict[str, dict]) -> dict[str, dict]:
     return {name: some.get(name, {}) | others.get(name, {}) for name in {*some, *others}}
 
 
-def _describe(task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
+def _describe(task: Task, own: list[Served], arguments: argparse.Namespace) -> dict[str, Any]:
     same = {
         "photographs": task.photographs.digest,
         "protocol": task.protocol.name,
         "hints": list(task.counts),
         "methods": [method.name for method in task.methods],
-        "weights": [m.colorizer.record.sha256 for m in task.methods if isinstance(m, Served)],
+        "weights": [method.colorizer.record.sha256 for method in own],
         "lpips": arguments.lpips.name if arguments.lpips else "",
         "classifier": arguments.classifier or "",
     }
@@ -202,7 +210,7 @@ def _describe(task: Task, arguments: argparse.Namespace) -> dict[str, Any]:
         "fid": arguments.fid or "",
         "command": " ".join(["gimp-colorize-train", *sys.argv[1:]]),
         "date": datetime.date.today().isoformat(),
-        "machine": f"{_processor()}, {torch.get_num_threads()} threads, {task.methods[-1].colorizer.device}",
+        "machine": f"{_processor()}, {torch.get_num_threads()} threads, {own[-1].colorizer.device}",
         "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
     }
 

@@ -14,7 +14,7 @@ from colorize_training.running import checkpoint
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("export", help="turn a checkpoint into weights that the service loads")
+    command = commands.add_parser("export")
     command.add_argument("checkpoint", type=Path, help="best.pt or last.pt of a run's folder")
     command.add_argument("weights", type=Path, help="the .safetensors file to write")
     command.add_argument("--name", help="name of the weights in the service (default: the recipe's)")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from colorize_client import Options
+from colorize_client.options import CAUTIOUS
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer
 from colorize_engine.colour.conversions import srgb_to_lab
@@ -25,8 +27,7 @@ from tqdm import tqdm
 from colorize_training.data import PackedPhotographs, draw_crop, pack, planes, squash
 from colorize_training.evaluation.metrics import boundary_psnr, psnr
 from colorize_training.pictures import gray_of
-from colorize_training.running.logs import write_rows
-from colorize_training.running.validation import CAUTIOUS
+from colorize_training.tables import write_rows
 
 FACTORS = (2, 4, 8, 16)  # pixels of a cell's side
 SIZE = 224  # of the pictures measured
@@ -59,7 +60,6 @@ class LearnedLift(nn.Module):
 def add_command(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "lift",
-        help="compare ways to bring chroma to full size",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -123,7 +123,7 @@ def compare(learned: LearnedLift, path: Path, photographs: PackedPhotographs, co
         true_lab = lab.permute(1, 2, 0).numpy()
         sources = {f"truth, cells of {n}": F.avg_pool2d(lab, n).split((1, 2)) for n in FACTORS}
         embedding = predictor.set_image(gray_of(rgb))
-        ab = predictor.predict(embedding, temperature=CAUTIOUS).ab
+        ab = predictor.predict(embedding, options=Options(temperature=CAUTIOUS)).ab
         sources["predicted, cells of 4"] = embedding.lightness[None], ab
         for source, (lightness, coarse) in sources.items():
             for name, lift in lifts.items():

@@ -1,13 +1,14 @@
 """`gimp-colorize-train survey`: a page that asks people which picture is the true one.
 
-Report 000 names this "colorization Turing test" of Zhang et al. 2016 (section 3.1: the true and the coloured picture
-side by side for one second, each fools in 50 % of the trials at best, ten trials of practice) as what it could not do;
-report 002 asked its peers whether single pictures are real or fake. The page does both, in one HTML file that needs no
-server and no network. Zhang et al. tell the pictures' places to nobody; here they are drawn in the browser.
+Pathak, *Image Colorization*, names this "colorization Turing test" of Zhang et al. 2016 (section 3.1: the true and the
+coloured picture side by side for one second, each fools in 50 % of the trials at best, ten trials of practice) as what
+could not be done; Zia and Malik, *Image Colorization using Conditional GANs*, asked their peers whether single pictures
+are real or fake. The page does both, in one HTML file that needs no server and no network. Zhang et al. tell the
+pictures' places to nobody; here they are drawn in the browser.
 
 True and coloured pictures are stored alike, as JPEG with whole chroma planes: the usual halved ones would blur just
 what is judged. Which is which stands in the page, as there is no server to hide it: out of sight, not safe from a
-person who wants to cheat.
+participant who wants to cheat.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from colorize_client import Options
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer
 from tqdm import tqdm
@@ -41,7 +43,7 @@ class SurveySettings:
     checks: int = 2
     seconds: float = 1.0  # that a trial's pictures stay; 0: until the answer
     single: bool = False
-    temperature: float = 0.4  # of the engine: 1 is cautious, lower is more vivid
+    temperature: float = Options().temperature  # of the engine: 1 is cautious, lower is more vivid
     seed: int = 0
 
     @property
@@ -53,7 +55,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     """The command `survey`."""
     command = commands.add_parser(
         "survey",
-        help="write a page that asks people which picture is true",
         description="Write one HTML page that shows true and coloured pictures and counts how often people are fooled.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -63,7 +64,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--out", type=Path, required=True, help="the HTML file to write")
     command.add_argument("--cache", type=Path, help="folder for decoded photographs; beside OUT where it is not given")
     command.add_argument("--side", type=int, default=256, help="short side of the pictures in pixels")
-    command.add_argument("--pictures", type=int, default=default.pictures, help="how many are judged by each person")
+    command.add_argument("--pictures", type=int, default=default.pictures, help="how many each participant judges")
     command.add_argument("--practice", type=int, default=default.practice, help="pictures before them, not counted")
     command.add_argument(
         "--checks", type=int, default=default.checks, help="trials with a gray picture, which show who pays attention"
@@ -94,15 +95,15 @@ def survey_page(photographs: PackedPhotographs, records: list[weights.WeightsRec
     rng = np.random.default_rng([settings.seed, len(photographs)])
     numbers = rng.permutation(len(photographs))[: settings.all_pictures]
     uses = ["practice"] * settings.practice + ["check"] * settings.checks + ["trial"] * settings.pictures
-    album, key = _Album(), []
+    images, key = _Images(), []
     colorizers = {record.name: Colorizer.load(record) for record in records}
     for number, use in tqdm(zip(numbers, uses, strict=True), desc="colouring", total=len(uses), unit="img"):
         truth = photographs[number]
         made = _made(truth, use, colorizers, settings.temperature)
-        places = {name: album.add(picture) for name, picture in made.items()}
+        places = {name: images.add(picture) for name, picture in made.items()}
         name = Path(photographs.names[number]).name
-        key.append({"name": name, "use": use, "truth": album.add(truth), "made": places})
-    return _fill(_described(*album.shuffled(key, rng), records, settings))
+        key.append({"name": name, "use": use, "truth": images.add(truth), "made": places})
+    return _fill(_described(*images.shuffled(key, rng), records, settings))
 
 
 def _check(photographs: PackedPhotographs, records: list[weights.WeightsRecord], settings: SurveySettings) -> None:
@@ -123,7 +124,7 @@ def _made(rgb: np.ndarray, use: str, colorizers: dict[str, Colorizer], temperatu
     return {name: coloured(c, c.set_image(gray), temperature) for name, c in colorizers.items()}
 
 
-class _Album:
+class _Images:
     """The page's pictures as data: URIs; in the end in an order that tells nothing."""
 
     def __init__(self) -> None:

@@ -16,8 +16,8 @@ def draw_crop(photograph: np.ndarray, size: int, rng: np.random.Generator) -> np
     stretch = np.exp(rng.uniform(-0.22, 0.22))
     h, w = min(height, side * min(1.0, stretch)), min(width, side / max(1.0, stretch))
     y, x = rng.uniform(0, height - h), rng.uniform(0, width - w)
-    crop = Image.fromarray(photograph).resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + w, y + h))
-    crop = np.asarray(crop)
+    box = (x, y, x + w, y + h)
+    crop = np.asarray(Image.fromarray(photograph).resize((size, size), Image.Resampling.BILINEAR, box=box))
     return crop[:, ::-1] if rng.random() < 0.5 else crop
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from colorize_training.data.files import Folder, PictureFile, Shard
 from colorize_training.data.labelled import BATCHES, Cifar10, Mosaic
 from colorize_training.data.lists import TextList
-from colorize_training.data.source import Source
+from colorize_training.data.picture_source import Source
 
 
 def source_of(text: str | Path) -> Source:

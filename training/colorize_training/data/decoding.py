@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from colorize_engine.colour.conversions import srgb_to_lab
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from colorize_training.data.crops import planes
 
@@ -109,7 +109,7 @@ def _check(image: Image.Image) -> None:
 
 def _stored_deep(image: Image.Image) -> bool:
     """Whether the file has 16-bit channels that Pillow would give as 8: its raw mode, as "RGB;16B", tells."""
-    return any(";16" in str(tile[3]) for tile in image.tile)
+    return isinstance(image, ImageFile.ImageFile) and any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -25,11 +25,11 @@ from colorize_training.data.decoding import MAX_BYTES, Unusable
 
 CHUNK = 2**16
 AGENT = "gimp-colorize-train"
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be others at the next try
+TEMPORARY = {408, 425, 429, 500, 502, 503, 504}  # statuses that may be others at the next try
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a server is waited for, and how much is taken from it."""
 
     tries: int = 3
@@ -40,12 +40,12 @@ class Patience:
     at_once: int = 8  # files
 
 
-class _Passing(Exception):
+class _Temporary(Exception):
     """A failure that another try may mend; the text is its reason."""
 
 
 def download_all(
-    wanted: Mapping[str, str | None], folder: Path, patience: Patience | None = None
+    wanted: Mapping[str, str | None], folder: Path, policy: RetryPolicy | None = None
 ) -> dict[str, Path | Unusable]:
     """Fetch URLs (with their SHA-256, or None) into `folder`; each gives its file, or the reason why there is none.
 
@@ -54,8 +54,8 @@ def download_all(
     if not wanted:
         return {}
     folder.mkdir(parents=True, exist_ok=True)
-    fetcher = _Fetcher(folder, patience or Patience())
-    pool = ThreadPoolExecutor(fetcher.patience.at_once)
+    fetcher = _Fetcher(folder, policy or RetryPolicy())
+    pool = ThreadPoolExecutor(fetcher.policy.at_once)
     try:
         jobs = {pool.submit(fetcher.fetch, url, sha256): url for url, sha256 in wanted.items()}
         done = tqdm(as_completed(jobs), desc="downloading", total=len(jobs), unit="file")
@@ -73,8 +73,8 @@ def _outcome(job: Future) -> Path | Unusable:
 
 
 class _Fetcher:
-    def __init__(self, folder: Path, patience: Patience) -> None:
-        self.folder, self.patience = folder, patience
+    def __init__(self, folder: Path, policy: RetryPolicy) -> None:
+        self.folder, self.policy = folder, policy
         self.stopped = threading.Event()
 
     def fetch(self, url: str, sha256: str | None) -> Path:
@@ -84,51 +84,51 @@ class _Fetcher:
             return target
         part = target.with_suffix(f".{os.getpid()}.part")
         try:
-            self._fetch_patiently(url, part)
+            self._fetch_with_retries(url, part)
             check_sha256(_sha256(part), sha256)
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
         return target
 
-    def _fetch_patiently(self, url: str, part: Path) -> None:
+    def _fetch_with_retries(self, url: str, part: Path) -> None:
         reason = ""
-        for number in range(self.patience.tries):
-            if number and self.stopped.wait(self.patience.pause * 2 ** (number - 1)):
+        for number in range(self.policy.tries):
+            if number and self.stopped.wait(self.policy.pause * 2 ** (number - 1)):
                 break
             try:
                 self._fetch_once(url, part)
                 return
-            except _Passing as passing:
-                reason = str(passing)
-        raise Unusable(f"{reason}, at each of {self.patience.tries} tries")
+            except _Temporary as temporary:
+                reason = str(temporary)
+        raise Unusable(f"{reason}, at each of {self.policy.tries} tries")
 
     def _fetch_once(self, url: str, part: Path) -> None:
         with _explained():
             quoted = urllib.parse.quote(url, safe=string.punctuation)
             request = urllib.request.Request(quoted, headers={"User-Agent": AGENT})
-            response = urllib.request.urlopen(request, timeout=self.patience.timeout)
+            response = urllib.request.urlopen(request, timeout=self.policy.timeout)
         with response:
             self._keep(response, part)
 
     def _keep(self, response: http.client.HTTPResponse, part: Path) -> None:
         announced = -1 if response.length is None else response.length
-        if announced > self.patience.most_bytes:
-            raise Unusable(f"{announced} bytes are announced, {self.patience.most_bytes} are taken at most")
+        if announced > self.policy.most_bytes:
+            raise Unusable(f"{announced} bytes are announced, {self.policy.most_bytes} are taken at most")
         count = 0
         with open(part, "wb") as file:
             for chunk in self._chunks(response):
                 count += file.write(chunk)
-                if count > self.patience.most_bytes:
-                    raise Unusable(f"more than {self.patience.most_bytes} bytes")
+                if count > self.policy.most_bytes:
+                    raise Unusable(f"more than {self.policy.most_bytes} bytes")
         if 0 <= announced != count:
-            raise _Passing(f"{count} of {announced} bytes came")
+            raise _Temporary(f"{count} of {announced} bytes came")
 
     def _chunks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
-        end = time.monotonic() + self.patience.deadline
+        end = time.monotonic() + self.policy.deadline
         while chunk := _read(response):
             if self.stopped.is_set() or time.monotonic() > end:
-                raise Unusable(f"not whole after {self.patience.deadline:g} seconds")
+                raise Unusable(f"not whole after {self.policy.deadline:g} seconds")
             yield chunk
 
 
@@ -139,17 +139,17 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """What goes wrong on the way to a server, as _Passing or Unusable with a reason that people understand."""
+    """What goes wrong on the way to a server, as _Temporary or Unusable with a reason in plain words."""
     try:
         yield
     except urllib.error.HTTPError as error:
         error.close()
-        kind = _Passing if error.code in PASSING else Unusable
+        kind = _Temporary if error.code in TEMPORARY else Unusable
         raise kind(f"the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise _Passing(f"no answer ({error.reason})") from error
+        raise _Temporary(f"no answer ({error.reason})") from error
     except (OSError, http.client.IncompleteRead) as error:
-        raise _Passing(f"the connection broke ({error})") from error
+        raise _Temporary(f"the connection broke ({error})") from error
     except (http.client.HTTPException, ValueError) as error:
         raise Unusable(f"not a URL, or not HTTP ({error})") from error
 

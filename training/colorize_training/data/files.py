@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from colorize_training.data.decoding import Unusable, check_bytes, decode, read_bytes
-from colorize_training.data.source import SUFFIXES, Picture, Source, unusable
+from colorize_training.data.picture_source import SUFFIXES, Picture, Source, unusable
 
 
 class PictureFile(Source):
@@ -24,7 +24,7 @@ class Shard(Source):
         try:
             with tarfile.open(self.path, "r:") as shard:
                 for member in shard:
-                    shard.members = []  # which would otherwise grow with the shard
+                    shard.members = []  # type: ignore[attr-defined]  # unnamed in its stub; it would grow with the shard
                     if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
                         yield Picture(f"{self.path}/{member.name}", partial(_decode_member, shard, member))
                 _check_end(shard)
@@ -39,10 +39,18 @@ def _check_end(shard: tarfile.TarFile) -> None:
         raise tarfile.ReadError(f"no end mark, nor another header, at byte {shard.offset}")
 
 
+def member_bytes(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """What a file within a tar holds. Raises tarfile.TarError, OSError."""
+    file = shard.extractfile(member)
+    if file is None:
+        raise tarfile.ReadError(f"{member.name} is no file")
+    return file.read()
+
+
 def _decode_member(shard: tarfile.TarFile, member: tarfile.TarInfo) -> Image.Image:
     check_bytes(member.size)
     try:
-        return decode(shard.extractfile(member).read())
+        return decode(member_bytes(shard, member))
     except tarfile.TarError as error:
         raise Unusable(f"the shard ends within it ({error})") from error
 

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from colorize_training.data.decoding import UNREADABLE, decode
-from colorize_training.data.source import SUFFIXES, Picture, Source
+from colorize_training.data.files import member_bytes
+from colorize_training.data.picture_source import SUFFIXES, Picture, Source
 
 BATCHES = "cifar-10-batches-py"
 PARTS = ("train", "test")
@@ -89,7 +90,7 @@ class Mosaic(Source):
             members = [m for m in shard if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
             for member in sorted(members, key=lambda m: m.name):
                 try:
-                    mosaic = np.asarray(decode(shard.extractfile(member).read()))
+                    mosaic = np.asarray(decode(member_bytes(shard, member)))
                 except (tarfile.TarError, *UNREADABLE) as error:
                     raise ValueError(f"{self.path}/{member.name}: {error}") from error
                 yield from cut(mosaic, self.side)

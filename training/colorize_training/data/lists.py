@@ -11,9 +11,9 @@ from PIL import Image
 
 from colorize_training.data.decoding import Unusable, decode, read_bytes
 from colorize_training.data.download import check_sha256, download_all
-from colorize_training.data.source import Picture, Source
+from colorize_training.data.picture_source import Picture, Source
 
-CHECKSUM = re.compile(r"(?P<place>.*?)(?:\s+(?P<sha256>[0-9a-fA-F]{64}))?")
+CHECKSUM = re.compile(r"\s+([0-9a-fA-F]{64})$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Line:
 
     place: str
     sha256: str | None
+
+    @classmethod
+    def of(cls, text: str) -> "Line":
+        """Of a line without white space around it."""
+        place, *sha256 = CHECKSUM.split(text)
+        return cls(place, sha256[0].lower() if sha256 else None)
 
     @property
     def remote(self) -> bool:
@@ -37,8 +43,7 @@ class TextList(Source):
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.path} is not a UTF-8 text: {error}") from error
         stripped = (line.strip() for line in text.splitlines())
-        matches = (CHECKSUM.fullmatch(line) for line in stripped if line and not line.startswith("#"))
-        return list(dict.fromkeys(Line(m["place"], m["sha256"] and m["sha256"].lower()) for m in matches))
+        return list(dict.fromkeys(Line.of(line) for line in stripped if line and not line.startswith("#")))
 
     def files(self) -> list[Path]:
         return [self.path, *(self.path.parent / line.place for line in self.lines() if "://" not in line.place)]

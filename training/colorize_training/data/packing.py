@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from colorize_training.data.data_option import source_of
 from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
 from colorize_training.data.photographs import PackedPhotographs, fingerprint
-from colorize_training.data.source import Picture, Source
-from colorize_training.data.sources import source_of
+from colorize_training.data.picture_source import Picture, Source
 
 FORMAT = 2  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
 
@@ -38,7 +38,7 @@ class Photograph(NamedTuple):
 def read_photographs(
     sources: Sequence[str | Path], skipped: Skipped, downloads: Path, short_side: int
 ) -> Iterator[Photograph]:
-    """Every usable photograph of `sources` (see data.sources), in their order; all others go to `skipped`."""
+    """Every usable photograph of `sources` (see data.data_option), in their order; all others go to `skipped`."""
     return _usable([source_of(source) for source in sources], skipped, downloads, short_side)
 
 
@@ -71,21 +71,21 @@ def _reduce(image: Image.Image, short_side: int) -> Image.Image:
     scale = short_side / min(image.size)
     if scale >= 1:
         return image
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    return image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
 
 
 def pack(sources: Sequence[str | Path], folder: Path, short_side: int = 176) -> PackedPhotographs:
-    """Decode `sources` (see data.sources) into `folder`, or open what an earlier call packed from the same files.
+    """Decode `sources` (see data.data_option) into `folder`, or open what an earlier call packed from the same files.
 
-    Photographs whose short side is larger than `short_side` are reduced to it. A call that was stopped is made anew by
-    the next one, with the downloads that it had. Several processes may ask for the same pack: one makes it, the others
-    wait. Raises FileNotFoundError for a source that is not there, ValueError where no photograph can be used.
+    Photographs whose short side is larger than `short_side` are reduced to it. What a stopped call began the next one
+    makes again, with the downloads that there are. Several processes may ask for the same pack: one makes it, the
+    others wait. Raises FileNotFoundError for a source that is not there, ValueError where no photograph can be used.
     """
     found = [source_of(source) for source in sources]
     target = folder / _key(sources, found, short_side)
     target.mkdir(parents=True, exist_ok=True)
-    with _alone(target / "lock"):
+    with _locked(target / "lock"):
         if not (target / "index.json").exists():
             _write_pack(found, target, folder / "downloads", short_side)
     return _open(target)
@@ -106,7 +106,7 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """One process at a time; the system gives the lock back however a process ends."""
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -74,7 +74,8 @@ def split(
             f"{len(photographs)} photographs are too few to be split into {'/'.join(map(str, shares))}; "
             "give more, or a validation set of their own"
         )
-    return tuple(photographs.subset(part) for part in parts)
+    training, validation, test = (photographs.subset(part) for part in parts)
+    return training, validation, test
 
 
 def write_split(parts: tuple[PackedPhotographs, PackedPhotographs, PackedPhotographs], folder: Path) -> None:

@@ -10,8 +10,8 @@ from colorize_training.data.photographs import PackedPhotographs
 def lightness_statistics(photographs: PackedPhotographs, sample: int = 2000) -> tuple[float, float]:
     """Mean and standard deviation of L/100 over the pixels of `sample` photographs, spread evenly over the set.
 
-    Report 000, section 4.1, which has 0.4697 and 0.2610 for Flickr8k. As there, where every picture is brought to one
-    size, each counts the same, whatever its size. Raises ValueError for an empty set.
+    Pathak, *Image Colorization*, section 4.1, which has 0.4697 and 0.2610 for Flickr8k. As there, where every picture
+    is brought to one size, each counts the same, whatever its size. Raises ValueError for an empty set.
     """
     if not len(photographs):
         raise ValueError("no photographs, so their lightness has no mean")

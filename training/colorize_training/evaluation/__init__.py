@@ -1,1 +1,1 @@
-"""What weights are worth: measured through the engine that serves them, beside rulers that need no network."""
+"""What weights are worth: measured through the engine that serves them, beside baselines that need no network."""

@@ -1,4 +1,4 @@
-"""How hints behave, measured with strokes that a person might paint: are they obeyed, do they stay on their thing."""
+"""How hints behave, measured with strokes that a user might paint: are they obeyed, do they stay in their region."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from colorize_training.evaluation.protocols import Hints
 from colorize_training.pictures import gray_of
 
 STROKE = 8  # pixels: the side of a square stroke
-SAME = 8.0  # ab distance to the colour under the stroke below which a pixel belongs to the same thing
+SAME = 8.0  # ab distance to the colour under the stroke below which a pixel belongs to the same region
 REACH = 48  # pixels around the stroke in which that is asked
-COLOURED = 20.0  # C* of the thing that is to become grey
+COLOURED = 20.0  # C* of the region that is to become gray
 ODD = np.array([[200, 40, 40], [40, 90, 200], [60, 160, 60], [190, 60, 170]], np.uint8)  # colours asked for
 
 
@@ -25,10 +25,10 @@ def obedience(image: np.ndarray, hints: Hints) -> list[float]:
 
 
 def behave(method: Served, rgb: np.ndarray, seed: int) -> dict[str, float]:
-    """One odd stroke and one grey stroke in a picture.
+    """One odd stroke and one gray stroke in a picture.
 
-    inside, outside: mean change of ab that the odd stroke makes on the same thing and on others, both nearby; the
-    thing is all that had nearly the stroke's true colour. grey_chroma: C* under the grey stroke, which should be 0.
+    inside, outside: mean change of ab that the odd stroke makes in the same region and in others, both nearby; the
+    region is all that had nearly the stroke's true colour. The third: C* under the gray stroke, which should be 0.
     """
     rng, gray, lab = np.random.default_rng([13, seed]), gray_of(rgb), to_lab(rgb)
     y, x = rng.integers(STROKE, np.array(gray.shape) - 2 * STROKE)
@@ -40,11 +40,11 @@ def behave(method: Served, rgb: np.ndarray, seed: int) -> dict[str, float]:
     near[max(0, y - REACH) : y + REACH, max(0, x - REACH) : x + REACH] = True
     same = np.linalg.norm(lab[..., 1:] - lab[place][..., 1:].mean((0, 1)), axis=-1) < SAME
     result = {"inside": _mean(change[near & same]), "outside": _mean(change[near & ~same])}
-    return result | {"grey_chroma": _grey(method, gray, lab)}
+    return result | {"grey_chroma": _gray_chroma(method, gray, lab)}  # codespell:ignore grey
 
 
-def _grey(method: Served, gray: np.ndarray, lab: np.ndarray) -> float:
-    """C* under a grey stroke on the most colourful place; NaN where the picture has none worth it."""
+def _gray_chroma(method: Served, gray: np.ndarray, lab: np.ndarray) -> float:
+    """C* under a gray stroke on the most colourful place; NaN where the picture has none worth it."""
     chroma = np.linalg.norm(lab[..., 1:], axis=-1)[: -2 * STROKE, : -2 * STROKE]
     if chroma.max() < COLOURED:
         return float("nan")

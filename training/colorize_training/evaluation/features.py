@@ -1,4 +1,4 @@
-"""Measures that need a network of somebody else's: FID, LPIPS, and what a classifier recognises.
+"""Measures that need a network of somebody else's: FID, LPIPS, and what a classifier recognizes.
 
 The networks are the user's choice and are named in every result; their weights come from files or from torchvision's
 own cache and are never downloaded. `NAME:FILE` takes a .safetensors file, `NAME` alone torchvision's cache.
@@ -23,7 +23,7 @@ LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # Zh
 LPIPS_TAPS = (1, 4, 7, 9, 11)  # AlexNet's ReLUs
 
 
-class Recogniser:
+class Recognizer:
     """A classifier of ImageNet: its features before the last layer, and its classes."""
 
     def __init__(self, choice: str) -> None:

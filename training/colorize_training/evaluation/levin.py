@@ -1,4 +1,4 @@
-"""Colorization by optimisation (Levin, Lischinski and Weiss 2004): no network, the ruler of every hint curve.
+"""Colorization by optimization (Levin, Lischinski and Weiss 2004): no network, the baseline of every hint curve.
 
 Each pixel's chroma is the mean of its neighbours' weighted by how like their lightness is; hinted pixels keep their
 colour. The paper works in YUV; the equations are the same for any chroma, and here it is ab, with L kept.
@@ -13,7 +13,7 @@ VARIANCE_SHARE, LEAST_VARIANCE, FARTHEST = 0.6, 2e-6, 0.01  # of the authors' ow
 
 
 def spread_hints(lightness: np.ndarray, ab: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """ab (H, W, 2) everywhere, of L (H, W) in 0..100 and of ab where `known` (H, W) is true; grey without any hint."""
+    """ab (H, W, 2) everywhere, of L (H, W) in 0..100 and of ab where `known` (H, W) is true; gray without any hint."""
     if not known.any():
         return np.zeros_like(ab)
     height, width = lightness.shape

@@ -1,4 +1,4 @@
-"""Ways to colour a picture that are compared: weights through the engine, and rulers without a network."""
+"""Ways to colour a picture that are compared: weights through the engine, and baselines without a network."""
 
 import hashlib
 import statistics
@@ -12,7 +12,7 @@ import torch
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer, Embedding
 from colorize_engine.colour import gamut
-from colorize_engine.network_input import Frame
+from colorize_engine.network_input import NetworkInput
 from colorize_engine.networks.served import CHROMA_STRIDE
 from colorize_engine.networks.spaces import CIELAB, ChromaSpace
 
@@ -36,16 +36,16 @@ class Method(ABC):
         self.name = name
 
     @abstractmethod
-    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         """8-bit sRGB (H, W, 3) of the picture's lightness and these hints."""
 
 
-class Grey(Method):
+class Gray(Method):
     """The photograph as it is."""
 
     takes_hints = False
 
-    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         return _with_chroma(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
 
 
@@ -54,7 +54,7 @@ class MeanChroma(Method):
 
     takes_hints = False
 
-    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         mean = to_lab(rgb)[..., 1:].mean((0, 1))
         return _with_chroma(rgb, np.broadcast_to(mean, (*rgb.shape[:2], 2)))
 
@@ -62,7 +62,7 @@ class MeanChroma(Method):
 class Levin(Method):
     """Levin et al. 2004."""
 
-    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         lab, known = to_lab(rgb), np.zeros(rgb.shape[:2], bool)
         ab = np.zeros((*known.shape, 2))
         for (y, x), asked in zip(hints.places, to_lab(hints.colours[None])[0], strict=True):
@@ -76,13 +76,13 @@ class Engine:
 
     def __init__(self, colorizer: Colorizer) -> None:
         self.colorizer = colorizer
-        self._key, self._embedding = b"", None
+        self._kept: tuple[bytes, Embedding] | None = None
 
     def embedding(self, gray: np.ndarray) -> Embedding:
         key = hashlib.blake2b(gray.tobytes(), digest_size=16).digest()
-        if key != self._key:
-            self._key, self._embedding = key, self.colorizer.set_image(gray)
-        return self._embedding
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, self.colorizer.set_image(gray)
+        return self._kept[1]
 
 
 class Served(Method):
@@ -93,7 +93,7 @@ class Served(Method):
         self.engine, self.colorizer, self.temperature = engine, engine.colorizer, temperature
         self.space = recipe_class(self.colorizer.record.recipe).space
 
-    def colourise(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
         return self.paint(gray_of(rgb), hints)
 
     def paint(self, gray: np.ndarray, hints: Hints) -> np.ndarray:
@@ -102,8 +102,10 @@ class Served(Method):
         return coloured(self.colorizer, embedding, self.temperature, hints.tiles())
 
 
-def rulers(levin: bool) -> list[Method]:
-    return [Grey("grey"), MeanChroma("mean chroma"), *([Levin("Levin 2004")] if levin else [])]
+def baselines(levin: bool) -> list[Method]:
+    """What the results are read against; the first has the name that it has in earlier tables."""
+    gray = Gray("grey")  # codespell:ignore grey
+    return [gray, MeanChroma("mean chroma"), *([Levin("Levin 2004")] if levin else [])]
 
 
 def served(
@@ -125,7 +127,7 @@ def served(
 def cost(method: Served, side: int = TIMED_SIDE) -> dict[str, float]:
     """Parameters, bytes of the file, and median milliseconds of encode and decode at side x side pixels."""
     network, device = method.colorizer.network, method.colorizer.device
-    height, width = Frame.fit(side, side, side, network.stride).padded
+    height, width = NetworkInput.fit(side, side, side, network.stride).padded
     lightness = torch.rand(1, 1, height, width, device=device) * 100
     hints = torch.zeros(1, 3, height // CHROMA_STRIDE, width // CHROMA_STRIDE, device=device)
     times = []

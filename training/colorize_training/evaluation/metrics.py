@@ -7,11 +7,10 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from colorize_training.data import planes
-from colorize_training.running.validation import colourfulness
 
 SSIM_SIGMA, SSIM_C1, SSIM_C2 = 1.5, (0.01 * 255) ** 2, (0.03 * 255) ** 2  # Wang et al. 2004
 AUC_LARGEST = 150  # Zhang et al. 2016, section 3.1: thresholds 0..150 of the ab distance
-CLOSE = 10.0  # report 003 counts pixels further than a threshold, which it does not name; here in units of ab
+CLOSE = 10.0  # Akbulut and Atay count pixels further than a threshold, which they do not name; here in units of ab
 EDGE_SHARE = 0.1  # pixels that count as chroma's boundaries
 
 
@@ -40,9 +39,16 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over all channels; a perfect picture has 108."""
+    """Peak signal-to-noise ratio in dB of 8-bit RGB (..., 3) over all channels; a perfect picture has 108."""
     error = np.mean((image.astype(float) - truth) ** 2)
     return float(-10 * np.log10(max(error, 1e-6) / 255**2))
+
+
+def colourfulness(rgb: np.ndarray) -> float:
+    """Hasler and Suesstrunk 2003, of 8-bit RGB (H, W, 3)."""
+    r, g, b = rgb.astype(float).transpose(2, 0, 1)
+    rg, yb = r - g, (r + g) / 2 - b
+    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
 
 
 def ssim(image: np.ndarray, truth: np.ndarray) -> float:

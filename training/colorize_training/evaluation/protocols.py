@@ -17,7 +17,7 @@ class Hints(NamedTuple):
     colours: np.ndarray
 
     def tiles(self) -> HintTiles:
-        """As a person would have painted them."""
+        """As a user would have painted them."""
         boxes = [(int(x), int(y), self.side, self.side) for y, x in self.places]
         return HintTiles(boxes, [bytes((*colour, 255)) * self.side**2 for colour in self.colours.tolist()])
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import TABLEAU_COLORS
 from tqdm import tqdm
 
 from colorize_training.evaluation.methods import Served
 from colorize_training.evaluation.task import Task
+from colorize_training.figures import plt
 from colorize_training.pictures import data_uri, gray_of, jpeg_uri, shown_gray
-from colorize_training.running.logs import plt
 
 SHOWN_HINTS = (1, 5, 20)
 EXTREMES = 10  # best and worst pictures
@@ -36,7 +37,7 @@ TITLES = {
     "right_class": "right class",
     "stroke_inside": "stroke: change inside",
     "stroke_outside": "outside",
-    "stroke_grey_chroma": "C* under a grey stroke",
+    "stroke_grey_chroma": "C* under a gray stroke",  # codespell:ignore grey
 }
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
@@ -112,11 +113,11 @@ def _curves(rows: Sequence[dict[str, Any]], name: str) -> str:
     """One line a method over the hint counts; a method that takes none is a level line."""
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     counts = sorted({row["hints"] for row in rows})
-    axes.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * plt.cycler(color=plt.get_cmap("tab10").colors))
+    axes.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * plt.cycler(color=list(TABLEAU_COLORS)))
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [(row["hints"], row[name]) for row in rows if row["method"] == method]
         if len(own) == 1:
-            axes.axhline(own[0][1], linestyle=":", label=method, color="grey")
+            axes.axhline(own[0][1], linestyle=":", label=method, color="gray")
         else:
             axes.plot(*zip(*own, strict=True), marker="o", label=method)
     axes.set_xscale("symlog")
@@ -138,7 +139,7 @@ def _sheet(task: Task, method: Served, numbers: Iterable[int], what: str) -> lis
         cells = [("input", shown_gray(gray_of(rgb)))]
         for count in (0, *SHOWN_HINTS):
             heading = f"{count} hints" if count else "automatic"
-            cells.append((heading, method.colourise(rgb, task.protocol.hints(rgb, count, number))))
+            cells.append((heading, method.colorize(rgb, task.protocol.hints(rgb, count, number))))
         cells.append((task.photographs.names[number], rgb))
         figures = [f"<figure>{_shown(c)}<figcaption>{html.escape(name)}</figcaption></figure>" for name, c in cells]
         lines.append(f'<div class="row">{"".join(figures)}</div>')

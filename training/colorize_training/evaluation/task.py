@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from colorize_training.data import PackedPhotographs
-from colorize_training.evaluation.features import Lpips, Recogniser
+from colorize_training.evaluation.features import Lpips, Recognizer
 from colorize_training.evaluation.methods import Method
 from colorize_training.evaluation.protocols import Protocol
 
@@ -18,4 +18,4 @@ class Task:
     counts: tuple[int, ...]
     methods: list[Method]
     lpips: Lpips | None
-    classifier: Recogniser | None
+    classifier: Recognizer | None

@@ -21,9 +21,9 @@ from torchvision.models import MobileNet_V2_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, draw_crop, planes, squash
 from colorize_training.degradation import degrade
-from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterise, recolour_object
+from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterize, recolour_region
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber
-from colorize_training.recipes import Recipe
+from colorize_training.recipes.recipe import Recipe
 from colorize_training.settings import LoopSettings, setting
 from colorize_training.variants import VARIANTS
 
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
     ab: Tensor
 
 
-class ChromaRecipe(Recipe):
+class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
     """See the module's text."""
 
     name = "chroma"
@@ -75,7 +75,7 @@ class ChromaRecipe(Recipe):
     loop = LoopSettings(early_size=128, warm_up=200, ema=0.998, validate_size=224)
     space = CIELAB
     side = 256
-    judged_by = "psnr"
+    selection_metric = "psnr"
 
     def __init__(self, settings: ChromaSettings) -> None:
         super().__init__(settings)
@@ -117,10 +117,10 @@ class ChromaRecipe(Recipe):
 
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> Batch:
         crop = draw_crop(photograph, size, rng) if augment else squash(photograph, size)
-        lightness, ab = _truth(crop)
-        ab = F.avg_pool2d(ab, CHROMA_STRIDE).numpy()
+        lightness, true_ab = _truth(crop)
+        ab: np.ndarray = F.avg_pool2d(true_ab, CHROMA_STRIDE).numpy()
         if not augment:
-            return Batch(lightness, self._rasterised(draw_hints(ab, rng, self.settings), ab), torch.from_numpy(ab))
+            return Batch(lightness, self._rasterized(draw_hints(ab, rng, self.settings), ab), torch.from_numpy(ab))
         if rng.random() < 1 / 3:  # the rest keeps its saturation
             ab = ab * np.float32(rng.uniform(0.8, 1.3))
         if rng.random() < self.settings.share_tinted:
@@ -131,19 +131,19 @@ class ChromaRecipe(Recipe):
         return Batch(aged, hints, torch.from_numpy(ab))
 
     def _draw_hints(self, ab: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
-        """The truth ab (2, h, w), perhaps with one thing recoloured, and hint planes (3, h, w) for it."""
-        settings, thing = self.settings, np.empty((0, 2), int)
+        """The truth ab (2, h, w), perhaps with one region recoloured, and hint planes (3, h, w) for it."""
+        settings, region = self.settings, np.empty((0, 2), int)
         if rng.random() < settings.share_recoloured:
-            ab, thing = recolour_object(ab, rng, settings)
+            ab, region = recolour_region(ab, rng, settings)
         hints = draw_hints(ab, rng, settings)
-        if len(thing):
-            starts = thing[rng.integers(len(thing), size=rng.integers(1, 4))]
+        if len(region):
+            starts = region[rng.integers(len(region), size=rng.integers(1, 4))]
             hints += [draw_hint(ab, rng, settings, start) for start in starts]
-        return ab, self._rasterised(hints, ab)
+        return ab, self._rasterized(hints, ab)
 
     @staticmethod
-    def _rasterised(hints: list, ab: np.ndarray) -> Tensor:
-        return torch.from_numpy(rasterise(hints, *ab.shape[1:]))
+    def _rasterized(hints: list, ab: np.ndarray) -> Tensor:
+        return torch.from_numpy(rasterize(hints, *ab.shape[1:]))
 
     def loss(self, network: Chroma, batch: Batch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch.lightness, batch.hints)
@@ -157,7 +157,7 @@ class ChromaRecipe(Recipe):
 def _go_on_from(path: Path, network: Chroma) -> bool:
     """Take over the weights in `path`, as far as they fit; False where the encoder is another and still to be started.
 
-    Prints the parts that start anew.
+    Prints the parts that are new.
     """
     record = weights.read_record(path)
     if record.recipe != ChromaRecipe.name:
@@ -170,8 +170,8 @@ def _go_on_from(path: Path, network: Chroma) -> bool:
         if (same or not name.startswith(ENCODING)) and name in own and tensor.shape == own[name].shape
     }
     network.load_state_dict(state, strict=False)
-    anew = sorted({name.split(".")[0] for name in own.keys() - state.keys()})
-    print(f"{ChromaRecipe.name}: goes on from {path.name}; new are: {', '.join(anew) or 'no parts'}", flush=True)
+    new = sorted({name.split(".")[0] for name in own.keys() - state.keys()})
+    print(f"{ChromaRecipe.name}: goes on from {path.name}; new are: {', '.join(new) or 'no parts'}", flush=True)
     return same
 
 

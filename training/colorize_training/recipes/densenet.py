@@ -1,9 +1,11 @@
-"""`densenet` (report 003): ab by regression from DenseNet-121's first layers, on few and much augmented photographs.
+"""`densenet` (Akbulut and Atay, *Image Colorization with DenseNet*): ab from DenseNet-121's first layers.
+
+Regression, on few and much augmented photographs.
 
 Silent in the report, and chosen here: Adam with 1e-3 and constant rate and a batch of 32; ab -110..110 as 0..1 for the
 squared error (its source, Automatic Image Colorization, scales by (ab + 128) / 255); the split 80/10/10; and each
 augmentation's strength. The report makes four pictures of each photograph before training; here each of the four
-augmentations is drawn anew with probability 1/2 whenever a photograph is seen, and one of the report's forty epochs
+augmentations is drawn again with probability 1/2 whenever a photograph is seen, and one of the report's forty epochs
 counts four times its 6,000 photographs. Noise is added to the lightness alone: noise in the truth cannot be learned.
 """
 
@@ -22,7 +24,7 @@ from torchvision.models import DenseNet121_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import planes, squash
-from colorize_training.recipes import Recipe
+from colorize_training.recipes.recipe import Recipe
 from colorize_training.settings import LoopSettings, setting
 
 EPOCHS, PHOTOGRAPHS, COPIES = 40, 6_000, 4  # of the report: 24,000 pictures an epoch
@@ -65,7 +67,7 @@ class Augmentation(NamedTuple):
 NONE = Augmentation(mirrored=False, upside_down=False, angle=0.0, noise=0.0, seed=0)
 
 
-class DenseNetRecipe(Recipe):
+class DenseNetRecipe(Recipe[DenseNetSettings, DenseNetRegression, Batch]):
     """See the module's text."""
 
     name = "densenet"

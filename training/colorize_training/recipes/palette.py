@@ -1,24 +1,26 @@
-"""`rtnet` and `hnet` (report 004): colour through a palette of 196 values, and that palette from painted circles.
+"""`rtnet` and `hnet`: colour through a palette of 196 values, and that palette from painted circles.
+
+Daly and Zhao, *CNN Assisted Colorization of Gray-scale Images*.
 
 As in the report: 224x224 pixels, Adam with 1e-3 (RTNet) and 1e-4 (HNet), batches of 16, 95:5 for training and
 validation; RTNet's loss is the mean of the squared error and that of the blurred pictures; HNet learns RTNet's palette
 of the true picture from hints of 1 to 25 circles of 25 to 35 pixels in radius (at 224), which may overlap.
 
-Silent in the report, and chosen here: the blur, a Gaussian of 5 pixels at 224; the strength of the L2 regulariser that
-it mentions, an option that is off; that a picture's M hint images are drawn anew whenever it is seen; HNet's loss, the
+Silent in the report, and chosen here: the blur, a Gaussian of 5 pixels at 224; the strength of the L2 regularizer that
+it mentions, an option that is off; that a picture's M hint images are drawn again whenever it is seen; HNet's loss, the
 mean squared error of the palettes; 65,000 pictures, which it names for both networks, seen ten times.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from colorize_engine import weights
 from colorize_engine.networks.palette import HintedRTNet, RTNet
 from colorize_engine.networks.spaces import YUV
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 from torchvision.models import VGG16_Weights
@@ -26,14 +28,13 @@ from torchvision.transforms.functional import gaussian_blur
 
 from colorize_training.backbones import starting_weights
 from colorize_training.hint_simulation import circle
-from colorize_training.recipes import Recipe
+from colorize_training.recipes.recipe import BatchT, NetworkT, Recipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
 REPORT_SIZE = 224
 BLUR = 5.0  # pixels at REPORT_SIZE: the Gaussian's standard deviation
 MOST_CIRCLES = 25
-LOOP = LoopSettings(samples=650_000, size=REPORT_SIZE, schedule="constant", clip=0.0)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class RTNetSettings:
     batch: int = setting(16, "pictures a step, in each process")
     backbone: str = setting("", "VGG's start: a .safetensors file of vgg16, or random; default: torchvision's")
     lr: float = setting(1e-3, "Adam's learning rate")
-    weight_decay: float = setting(0.0, "the report's L2 regulariser, as Adam's weight decay")
+    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay")
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,30 @@ class HNetSettings:
     batch: int = setting(16, "pictures a step, in each process")
     rtnet: str = setting("", "weights file of the trained rtnet; without it, a random one")
     lr: float = setting(1e-4, "Adam's learning rate")
-    weight_decay: float = setting(0.0, "the report's L2 regulariser, as Adam's weight decay")
+    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay")
 
 
-class RTNetRecipe(Recipe):
+SettingsT = TypeVar("SettingsT", RTNetSettings, HNetSettings)
+
+
+class _PaletteRecipe(Recipe[SettingsT, NetworkT, BatchT]):
+    """What both have in common."""
+
+    loop = LoopSettings(samples=650_000, size=REPORT_SIZE, schedule="constant", clip=0.0)
+    space = YUV
+    split = (95, 5, 0)
+
+    def optimizers(self, network: NetworkT) -> dict[str, Optimizer]:
+        learning = [p for p in network.parameters() if p.requires_grad]
+        lr, decay = self.settings.lr, self.settings.weight_decay
+        return {"network": Adam(learning, lr=lr, weight_decay=decay, fused=True)}
+
+
+class RTNetRecipe(_PaletteRecipe[RTNetSettings, RTNet, Batch]):
     """See the module's text."""
 
     name = "rtnet"
     Settings = RTNetSettings
-    loop = LOOP
-    space = YUV
-    split = (95, 5, 0)
 
     def build(self) -> RTNet:
         network = RTNet()
@@ -73,11 +87,6 @@ class RTNetRecipe(Recipe):
         if state is not None:
             network.vgg.load_imagenet(state)
         return network
-
-    def optimizers(self, network: nn.Module) -> dict[str, Optimizer]:
-        learning = [p for p in network.parameters() if p.requires_grad]
-        lr, decay = self.settings.lr, self.settings.weight_decay
-        return {"network": Adam(learning, lr=lr, weight_decay=decay, fused=True)}
 
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> Batch:
         return squashed_sample(photograph, size, YUV)
@@ -96,7 +105,7 @@ class HintedBatch(NamedTuple):
     mask: Tensor
 
 
-class HNetRecipe(RTNetRecipe):
+class HNetRecipe(_PaletteRecipe[HNetSettings, HintedRTNet, HintedBatch]):
     """See the module's text."""
 
     name = "hnet"
@@ -125,7 +134,10 @@ def _rtnet(path: Path) -> RTNet:
     record = weights.read_record(path)
     if record.recipe != "rtnet":
         raise ValueError(f"--rtnet {path} holds weights of {record.recipe}; export those of an rtnet run")
-    return weights.load(record)
+    network = weights.load(record)
+    if not isinstance(network, RTNet):
+        raise TypeError(f"{path} was loaded as {type(network).__name__}")
+    return network
 
 
 def errors(chroma: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

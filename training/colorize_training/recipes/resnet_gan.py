@@ -1,4 +1,6 @@
-"""`resnet-gan` (report 002): a ResNet-18 U-Net, trained with L1 alone and then against a patch discriminator.
+"""`resnet-gan` (Zia and Malik, *Image Colorization using Conditional GANs*): a ResNet-18 U-Net, L1 first, then a GAN.
+
+The generator is trained with L1 alone and then against a patch discriminator.
 
 The report names pix2pix (Isola et al. 2017) as its approach. Where it is silent we take pix2pix's numbers: the weight
 100 of the L1 loss, Adam with 2e-4 and betas 0.5 and 0.999, normal(0, 0.02) starts of the discriminator, the
@@ -29,7 +31,7 @@ from torchvision.models import ResNet18_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, planes, squash
-from colorize_training.recipes import Recipe, Turn
+from colorize_training.recipes.recipe import Recipe, Turn
 from colorize_training.settings import LoopSettings, setting
 
 PRETRAINING_EPOCHS, EPOCHS, PHOTOGRAPHS = 10, 26, 8_000  # of the report
@@ -92,7 +94,7 @@ class Players(nn.Module):
         return self.discriminator(torch.cat([lightness / 50 - 1, ab], 1)).float()
 
 
-class ResNetGanRecipe(Recipe):
+class ResNetGanRecipe(Recipe[ResNetGanSettings, Players, Batch]):
     """See the module's text; objectives "l1", "discriminate" and "fool"."""
 
     name = "resnet-gan"
@@ -101,7 +103,7 @@ class ResNetGanRecipe(Recipe):
     space = CIELAB
     split = (80, 20, 0)
     served_prefix = "generator."
-    judged_by = "psnr"
+    selection_metric = "psnr"
 
     def __init__(self, settings: ResNetGanSettings) -> None:
         super().__init__(settings)
@@ -159,7 +161,7 @@ class ResNetGanRecipe(Recipe):
     def _fool(self, network: Players, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The generator's: to be taken for real, and near the truth; the discriminator learns nothing from it."""
         ab = network.generator.predict(batch.lightness)
-        with _still(network.discriminator):
+        with _frozen(network.discriminator):
             logits = network.judge(batch.lightness, ab)
         gan, l1 = _cross_entropy(logits, real=True), F.l1_loss(ab.float(), batch.ab)
         return gan + self.settings.l1_weight * l1, {"gan": gan.detach(), "l1": l1.detach()}
@@ -185,7 +187,7 @@ def _cross_entropy(logits: Tensor, real: bool) -> Tensor:
 
 
 @contextmanager
-def _still(module: nn.Module) -> Iterator[None]:
+def _frozen(module: nn.Module) -> Iterator[None]:
     """Gradients pass through the module, and none stay in its parameters."""
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     module.requires_grad_(False)

@@ -1,10 +1,10 @@
-"""`vgg-regression` (report 000): u and v of CIELUV by regression from VGG16's features, on Flickr8k.
+"""`vgg-regression` (Pathak, *Image Colorization*): u and v of CIELUV by regression from VGG16's features, on Flickr8k.
 
 As in the report: 224x224 pixels whatever the aspect was, Huber loss (SmoothL1) averaged over pixels, Adam with 3e-6
 for VGG's layers and 1e-3 for the rest, a learning rate that falls when the validation loss has not for one epoch, the
 weights of the best validation kept, 75/15/10 for training, validation and test, no augmentation.
 
-Silent in the report, and chosen here: a batch of 16 (it says "low", for want of memory); the regularisation of its
+Silent in the report, and chosen here: a batch of 16 (it says "low", for want of memory); the regularization of its
 fourth experiment, 1e-4 as Adam's weight decay; the rate of its fifth, 1e-4 for all parameters, between the two that it
 replaces. The half training set of its third is `--training-share 0.5`. `gimp-colorize-train ablate` runs all six.
 """
@@ -21,7 +21,7 @@ from torchvision.models import VGG16_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, lightness_statistics
-from colorize_training.recipes import Recipe
+from colorize_training.recipes.recipe import Recipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
@@ -37,12 +37,12 @@ class VggRegressionSettings:
     backbone: str = setting("", "encoder's start: a .safetensors file of vgg16, or random; default: torchvision's")
     encoder_lr: float = setting(3e-6, "learning rate of VGG's layers")
     lr: float = setting(1e-3, "learning rate of all else")
-    weight_decay: float = setting(0.0, "regularisation, as Adam's weight decay")
+    weight_decay: float = setting(0.0, "regularization, as Adam's weight decay")
     last: str = setting("sigmoid", "activation of the last layer", tuple(LAST))
     upsampling: str = setting("transpose", "the decoder's way to twice the size", UPSAMPLING)
 
 
-class VggRegressionRecipe(Recipe):
+class VggRegressionRecipe(Recipe[VggRegressionSettings, VggRegression, Batch]):
     """See the module's text."""
 
     name = "vgg-regression"

@@ -1,4 +1,6 @@
-"""`zhang-regression`, `zhang-classification`, `zhang-classification-vgg` (report 001): three ways to colour CIFAR-10.
+"""`zhang-regression`, `zhang-classification`, `zhang-classification-vgg`: three ways to colour CIFAR-10.
+
+Li and Wang, *Image Colorization and Classification*.
 
 As in the report: 32x32 pixels (224x224 for transfer from VGG; any folder at any size here), L / 100, Adam with 1e-4,
 batches of 128, 100 epochs of 50,000 pictures (50 for transfer). Regression: half the squared distance of ab as 0..1.
@@ -13,7 +15,7 @@ Cross-entropy is shown less the target's own entropy (see `losses`).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from torchvision.models import VGG16_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, planes, squash
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights
-from colorize_training.recipes import Recipe
+from colorize_training.recipes.recipe import BatchT, Recipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
@@ -63,26 +65,36 @@ class ZhangClassificationVggSettings(ZhangClassificationSettings):
     backbone: str = setting("", "encoder's start: a .safetensors file of vgg16, or random; default: torchvision's")
 
 
-class ZhangRegressionRecipe(Recipe):
-    """Regression; see the module's text."""
+SettingsT = TypeVar("SettingsT", bound=ZhangRegressionSettings)
+ClassificationT = TypeVar("ClassificationT", bound=ZhangClassificationSettings)
+NetworkT = TypeVar("NetworkT", bound=AutomaticNetwork)
 
-    name = "zhang-regression"
-    Settings = ZhangRegressionSettings
+
+class _ZhangRecipe(Recipe[SettingsT, NetworkT, BatchT]):
+    """What the three have in common."""
+
     loop = LoopSettings(samples=EPOCHS * EPOCH, size=32, schedule="constant", clip=0.0, validate_on=500)
     space = CIELAB
     split = (80, 10, 10)
 
-    def build(self) -> ZhangRegression:
-        return ZhangRegression()
-
-    def optimizers(self, network: AutomaticNetwork) -> dict[str, Optimizer]:
+    def optimizers(self, network: NetworkT) -> dict[str, Optimizer]:
         lr, decay = self.settings.lr, self.settings.weight_decay
         return {"network": Adam(network.parameters(), lr=lr, weight_decay=decay, fused=True)}
+
+
+class ZhangRegressionRecipe(_ZhangRecipe[ZhangRegressionSettings, ZhangRegression, Batch]):
+    """Regression; see the module's text."""
+
+    name = "zhang-regression"
+    Settings = ZhangRegressionSettings
+
+    def build(self) -> ZhangRegression:
+        return ZhangRegression()
 
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> Batch:
         return squashed_sample(photograph, size, CIELAB)
 
-    def loss(self, network: AutomaticNetwork, batch: Batch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: ZhangRegression, batch: Batch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         error = network.predict(batch.lightness).float() - batch.chroma
         loss = error.square().sum(1).mean() / 2
         return loss, {"l2": loss.detach()}
@@ -96,13 +108,10 @@ class BinBatch(NamedTuple):
     shares: Tensor
 
 
-class ZhangClassificationRecipe(ZhangRegressionRecipe):
-    """Classification; see the module's text."""
+class _ClassificationRecipe(_ZhangRecipe[ClassificationT, NetworkT, BinBatch]):
+    """What both classifications have in common."""
 
-    name = "zhang-classification"
-    Settings = ZhangClassificationSettings
-
-    def __init__(self, settings: ZhangClassificationSettings) -> None:
+    def __init__(self, settings: ClassificationT) -> None:
         super().__init__(settings)
         self.targets, self.weights = BinTargets(bin_centres()), torch.ones(len(bin_centres()))
 
@@ -117,21 +126,28 @@ class ZhangClassificationRecipe(ZhangRegressionRecipe):
             counts += torch.bincount(bins[0].flatten(), minlength=len(counts))
         self.weights = class_weights(counts, self.settings.uniform_share)
 
-    def build(self) -> AutomaticNetwork:
-        return ZhangClassification()
-
     def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> BinBatch:
         lightness, chroma = CIELAB.from_srgb(planes(squash(photograph, size))[None])
         bins, shares = self.targets(CIELAB.unscale(chroma))
         return BinBatch(lightness[0] * 100, bins[0], shares[0])
 
-    def loss(self, network: AutomaticNetwork, batch: BinBatch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: NetworkT, batch: BinBatch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         logits = network.predict(batch.lightness)
         loss = _cross_entropy(logits, batch, self.weights)
         return loss, {"cross_entropy": loss.detach()}
 
 
-class ZhangClassificationVggRecipe(ZhangClassificationRecipe):
+class ZhangClassificationRecipe(_ClassificationRecipe[ZhangClassificationSettings, ZhangClassification]):
+    """Classification; see the module's text."""
+
+    name = "zhang-classification"
+    Settings = ZhangClassificationSettings
+
+    def build(self) -> ZhangClassification:
+        return ZhangClassification()
+
+
+class ZhangClassificationVggRecipe(_ClassificationRecipe[ZhangClassificationVggSettings, ZhangClassificationVgg]):
     """Classification on VGG16's features; see the module's text."""
 
     name = "zhang-classification-vgg"

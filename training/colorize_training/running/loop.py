@@ -18,15 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from colorize_engine.networks.served import ServedNetwork
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs
-from colorize_training.recipes import Recipe, Turn
+from colorize_training.devices import native_bf16
+from colorize_training.recipes.recipe import Recipe, Turn, stack, to_device
 from colorize_training.running import checkpoint
 from colorize_training.running.logs import Logs
-from colorize_training.running.process_group import Team, native_bf16
+from colorize_training.running.process_group import ProcessGroup
 from colorize_training.running.validation import Validation
 from colorize_training.settings import LoopSettings
 
@@ -60,8 +62,8 @@ class Run:
         self.photographs = _share(photographs, settings.training_share, recipe.settings.seed)
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self.team = Team.join(settings.device)
-        self.batch = recipe.settings.batch * self.team.size
+        self.group = ProcessGroup.join(settings.device)
+        self.batch = recipe.settings.batch * self.group.world_size
         self.steps = settings.samples // self.batch
         out.mkdir(parents=True, exist_ok=True)
         self._start()
@@ -69,20 +71,21 @@ class Run:
             self._restore(checkpoint.load(self.last))
 
     def _start(self) -> None:
-        recipe, settings, device = self.recipe, self.settings, self.team.device
+        recipe, settings, device = self.recipe, self.settings, self.group.device
         recipe.prepare(self.photographs)
         torch.manual_seed(recipe.settings.seed)
-        network = self.team.normalise_together(recipe.build().train())
-        self.network = network.to(device, memory_format=torch.channels_last)
+        network = self.group.sync_batch_norms(recipe.build().train())
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self._check_sizes()
         self.optimizers = recipe.optimizers(self.network)
         self.full_rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.plateaus = self._plateaus()
-        self.objective = self.team.wrap(Objective(recipe, self.network), len(self.optimizers) > 1)
+        self.objective = self.group.wrap(Objective(recipe, self.network), len(self.optimizers) > 1)
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()} if settings.ema else None
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and native_bf16(device))
         self.step, self.best = 0, -float("inf")
-        self._drawer, self._drawn = ThreadPoolExecutor(settings.drawers), {}
+        self._loader_threads = ThreadPoolExecutor(settings.drawers)
+        self._loading: dict[int, Future[Any]] = {}
 
     def _check_sizes(self) -> None:
         stride = self.served.stride
@@ -109,24 +112,27 @@ class Run:
         return self.step * self.batch
 
     @property
-    def served(self) -> nn.Module:
+    def served(self) -> ServedNetwork:
         """The part of the network that the service will hold."""
-        return self.network.get_submodule(self.recipe.served_prefix.rstrip("."))
+        part = self.network.get_submodule(self.recipe.served_prefix.rstrip("."))
+        if not isinstance(part, ServedNetwork):
+            raise TypeError(f"{self.recipe.name} trains no ServedNetwork, but a {type(part).__name__}")
+        return part
 
     def train(self, validation: Validation | None) -> None:
         """Run to the end; raises Stopped, with the state saved, on Ctrl-C or SIGTERM."""
         if self.settings.schedule == "plateau" and validation is None:
             raise ValueError("--schedule plateau needs photographs for validation")
-        logs = Logs(self.out, self.samples) if self.team.leads else None
-        if self.team.leads:
+        logs = Logs(self.out, self.samples) if self.group.is_main else None
+        if self.group.is_main:
             self._describe()
         try:
             self._train(validation, logs)
         finally:
             if logs:
                 logs.close()
-            self._drawer.shutdown(cancel_futures=True)
-            self.team.leave()
+            self._loader_threads.shutdown(cancel_futures=True)
+            self.group.leave()
 
     def _train(self, validation: Validation | None, logs: Logs | None) -> None:
         saved, total, seen = time.monotonic(), self.steps * self.batch, self.samples
@@ -139,7 +145,7 @@ class Run:
                     logs.step(self.samples, **values)
                 if validation and self._due():
                     self._validate(validation, logs)
-                stop = self.team.any(interrupt.seen)
+                stop = self.group.any(interrupt.seen)
                 if stop or time.monotonic() - saved > self.settings.save_every or self.step == self.steps:
                     self.save(self.last)
                     saved = time.monotonic()
@@ -148,10 +154,10 @@ class Run:
 
     def train_step(self) -> dict[str, float]:
         """One step: every player whose turn it is learns once. Returns the summed loss and its parts."""
-        rng = np.random.default_rng([self.recipe.settings.seed, 2, self.step, self.team.rank])
+        rng = np.random.default_rng([self.recipe.settings.seed, 2, self.step, self.group.rank])
         torch.manual_seed(int(rng.integers(2**62)))
         batch = self._batch()
-        total, values = 0.0, {}
+        total, values = 0.0, dict[str, float]()
         for turn in self.recipe.turns(self.step / self.steps):
             loss, parts = self._take(turn, batch)
             total += loss
@@ -159,7 +165,7 @@ class Run:
         self.step += 1
         self._update_average()
         values = {"loss": total} | values
-        return dict(zip(values, self.team.mean(values.values()), strict=True))
+        return dict(zip(values, self.group.mean(values.values()), strict=True))
 
     def _take(self, turn: Turn, batch: Any) -> tuple[float, dict[str, float]]:
         optimizer = self.optimizers[turn.player]
@@ -167,7 +173,7 @@ class Run:
         for other in self.optimizers.values():
             for parameter in (p for g in other.param_groups for p in g["params"]):
                 parameter.requires_grad_(id(parameter) in own)
-        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.bf16):
             loss, parts = self.objective(batch, turn.objective)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
@@ -182,27 +188,28 @@ class Run:
     def _batch(self) -> Any:
         """This step's batch; the next ones are drawn in the background while this one is learned."""
         for step in range(self.step, min(self.step + 1 + self.settings.drawers, self.steps)):
-            if step not in self._drawn:
-                self._drawn[step] = self._drawer.submit(self._draw, step)
-        drawn: Future = self._drawn.pop(self.step)
-        batch = drawn.result()
-        return type(batch)(*(part.to(self.team.device, non_blocking=True) for part in batch))
+            if step not in self._loading:
+                self._loading[step] = self._loader_threads.submit(self._draw, step)
+        return to_device(self._loading.pop(self.step).result(), self.group.device)
 
     def _draw(self, step: int) -> Any:
         seed, size, own = self.recipe.settings.seed, self._size(step), self.recipe.settings.batch
-        first = step * self.batch + self.team.rank * own
-        samples = [
-            self.recipe.sample(self.photographs[number], size, np.random.default_rng([seed, 1, position]))
-            for position, number in zip(range(first, first + own), self._numbers(first, own), strict=True)
-        ]
-        return type(samples[0])(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+        first = step * self.batch + self.group.rank * own
+        return stack(
+            [
+                self.recipe.sample(self.photographs[number], size, np.random.default_rng([seed, 1, position]))
+                for position, number in zip(range(first, first + own), self._numbers(first, own), strict=True)
+            ]
+        )
 
     def _numbers(self, first: int, count: int) -> np.ndarray:
         """Photographs at `count` places of the run's order: every epoch is a permutation of all of them."""
         epochs, places = np.divmod(np.arange(first, first + count), len(self.photographs))
-        orders = {e: np.random.default_rng([self.recipe.settings.seed, 0, e]) for e in np.unique(epochs)}
-        orders = {e: rng.permutation(len(self.photographs)) for e, rng in orders.items()}
+        orders = {epoch: self._order(epoch) for epoch in np.unique(epochs)}
         return np.array([orders[e][p] for e, p in zip(epochs, places, strict=True)])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.recipe.settings.seed, 0, epoch]).permutation(len(self.photographs))
 
     def _size(self, step: int) -> int:
         early = self.settings.early_size and step < self.settings.early_share * self.steps
@@ -233,18 +240,18 @@ class Run:
         return self.step % every == 0 or self.step == self.steps
 
     def _validate(self, validation: Validation, logs: Logs | None) -> None:
-        """The leader validates and keeps the best; all learn its loss, for the learning rate."""
+        """The main process validates and keeps the best; all get its loss, for the learning rate."""
         loss = 0.0
         if logs:
             scores = self._scores(validation)
             logs.validated(self.samples, **scores)
             tqdm.write(json.dumps({"samples": self.samples, **{k: round(v, 5) for k, v in scores.items()}}))
             loss = scores["loss"]
-            merit = -loss if self.recipe.judged_by == "loss" else scores["psnr_0"] + scores["psnr_10"]
-            if merit > self.best:
-                self.best = merit
+            score = -loss if self.recipe.selection_metric == "loss" else scores["psnr_0"] + scores["psnr_10"]
+            if score > self.best:
+                self.best = score
                 self.save(self.out / "best.pt")
-        loss = self.team.leaders(loss)
+        loss = self.group.from_main(loss)
         for plateau in self.plateaus:
             plateau.step(loss)
 
@@ -260,7 +267,7 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
-        if self.team.leads:
+        if self.group.is_main:
             checkpoint.save(self._state(), path)
 
     def _state(self) -> dict[str, Any]:
@@ -275,7 +282,7 @@ class Run:
             "average": self.average,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "plateaus": [plateau.state_dict() for plateau in self.plateaus],
-            "world": self.team.size,
+            "world": self.group.world_size,
             "data": self.photographs.digest,
             "versions": versions(),
         }
@@ -288,9 +295,9 @@ class Run:
         for plateau, kept in zip(self.plateaus, state["plateaus"], strict=True):
             plateau.load_state_dict(kept)
         if self.average is not None:
-            self.average = {k: v.to(self.team.device) for k, v in state["average"].items()}
+            self.average = {k: v.to(self.group.device) for k, v in state["average"].items()}
         self.step, self.best = state["step"], state["best"]
-        if self.team.leads:
+        if self.group.is_main:
             print(f"resumed {self.last} at {self.samples} samples", flush=True)
 
     def _refuse_another(self, state: dict[str, Any]) -> None:
@@ -316,8 +323,8 @@ class Run:
             "photographs": len(self.photographs),
             "data": self.photographs.digest,
             "versions": versions(),
-            "device": str(self.team.device),
-            "processes": self.team.size,
+            "device": str(self.group.device),
+            "processes": self.group.world_size,
             "threads": torch.get_num_threads(),
             "precision": "bf16" if self.bf16 else "fp32",
         }
