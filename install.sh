@@ -126,7 +126,7 @@ link_commands() {
 
 default_picture() { find "$source_dir/daemon/colorize_daemon/samples" -name '*.jpg' -print -quit; }
 
-# Colours a picture through the running service, the way anybody would.
+# Colours a picture through the running service, the way a user would.
 self_check() {
   local folder=$prefix/self-check fresh=$work/coloured.png status=0
   : "${picture:=$(default_picture)}"

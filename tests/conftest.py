@@ -35,7 +35,7 @@ def any_photograph(request: pytest.FixtureRequest) -> Photograph:
 
 @pytest.fixture(scope="session")
 def output_folder() -> Path:
-    """Where a test leaves pictures for people to look at; kept after the run."""
+    """Where a test leaves pictures for the user to look at; kept after the run."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     return OUTPUT
 

@@ -114,7 +114,7 @@ class StandIn:
         if self.name == "deaf":
             time.sleep(3600)
         if self.name == "faulty":
-            raise RuntimeError("a fault in the engine")
+            raise RuntimeError("an error in the engine")
         if self.name == "hungry":
             raise MemoryError("no more")
         return Embedding(gray)

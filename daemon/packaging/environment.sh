@@ -32,7 +32,7 @@ get_uv() {
 then run install.sh again." ;;
     *) die "could not download the installer uv (see above). Is this machine online? Run install.sh again when it is." ;;
   esac
-  # Somebody's own cache serves and stays; without one, ours goes with the rest at --uninstall.
+  # The user's own cache serves and stays; without one, ours goes with the rest at --uninstall.
   if [ -z "${UV_CACHE_DIR:-}" ] && [ ! -d "$("$uv" cache dir)" ]; then
     make_folder "$prefix/cache"
     export UV_CACHE_DIR=$prefix/cache

@@ -12,7 +12,7 @@ longest_socket_path=107
 usual_state_dir() { printf '%s/.local/state/gimp-colorize\n' "$(getent passwd "$(id -u)" | cut -d : -f 6)"; }
 state_dirs() { printf '%s\n' "$state_dir" "/tmp/gimp-colorize-$(id -u)"; }
 
-# A session that runs without having told this shell (after ssh without PAM, or su) is found at its usual place.
+# A session that this shell does not know of (after ssh without PAM, or su) is found at its usual place.
 reach_user_session() {
   local runtime
   runtime=/run/user/$(id -u)

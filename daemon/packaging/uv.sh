@@ -20,7 +20,7 @@ python_is_usable() {
 }
 
 # A pip that runs without installing one: Debian keeps it apart from python3, as a wheel in a package of its own,
-# which anybody may download and unpack.
+# which any user may download and unpack.
 pip_from_debian_package() { # FOLDER
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
   (cd "$1" && apt-get -qq download python3-pip-whl && dpkg-deb -x python3-pip-whl_*.deb .) >/dev/null 2>&1 || return 1

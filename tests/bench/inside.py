@@ -1,7 +1,7 @@
 """Runs in GIMP's batch interpreter: colours one photograph again and again, and notes when each step began and ended.
 
 Each repetition does a first run and a hint re-run twice: step by step in this process, with clocks around the
-plug-in's own functions; and as the procedures that a person calls, which start the plug-in's process.
+plug-in's own functions; and as the procedures that a user calls, which start the plug-in's process.
 """
 
 import json

@@ -160,7 +160,7 @@ def opened(path: Path) -> Image.Image:
         return image
 
 
-def told(path: Path) -> tuple[str, str, str]:
+def exif_texts(path: Path) -> tuple[str, str, str]:
     tags = opened(path).getexif()
     return tags[0x010F], tags[0x8298], tags.get_ifd(0x8769)[0x9003]
 
@@ -175,7 +175,7 @@ def test_exif_goes_from_every_format_to_every_other(tmp_path: Path, colour: Colo
         Image.fromarray(camera()).save(source, exif=exif(1))
     for wanted in ("jpeg", "png", "tiff"):
         result = colour(source, "-o", tmp_path / wanted, "--format", wanted)
-        assert told(result) == ("Voigtlaender", "J. Doe", "1931:05:06 07:08:09"), wanted
+        assert exif_texts(result) == ("Voigtlaender", "J. Doe", "1931:05:06 07:08:09"), wanted
 
 
 def test_a_tiff_with_exif_is_a_sound_tiff(tmp_path: Path, colour: Colour) -> None:
