@@ -60,7 +60,7 @@ def test_a_recoloured_region_changes_alone(photograph) -> None:
 
 def test_a_gray_region_is_gray_and_its_hint_says_so(photograph) -> None:
     ab = true_ab(photograph("coffee").rgb)
-    gray = replace(SETTINGS, share_grey=1.0, share_strokes=1.0, share_noisy=0.0)  # codespell:ignore grey
+    gray = replace(SETTINGS, share_grey=1.0, share_strokes=1.0, share_noisy=0.0)
     results = [(rng := np.random.default_rng(seed), *recolour_region(ab, rng, gray)) for seed in range(20)]
     found = [(rng, changed, cells) for rng, changed, cells in results if len(cells)]
     assert len(found) > 2

@@ -31,7 +31,7 @@ class HintSettings:
     share_noisy: float = setting(0.3, "share of the hints whose colour is a little wrong")
     noise: float = setting(5.0, "ab deviation of a wrong colour")
     share_recoloured: float = setting(0.4, "share of the pictures in which one region gets another colour, and a hint")
-    share_grey: float = setting(0.0, "share of the recoloured regions that become gray")  # codespell:ignore grey
+    share_grey: float = setting(0.0, "share of the recoloured regions that become gray")
     least_change: float = setting(15.0, "least ab distance by which a recoloured region moves")
     most_change: float = setting(60.0, "greatest ab distance by which it moves")
     smallest_thing: float = setting(0.01, "smallest region to recolour, as a share of the picture")
@@ -67,7 +67,7 @@ def recolour_region(ab: np.ndarray, rng: np.random.Generator, settings: HintSett
     region = _region(ab, rng.integers((height, width)), settings)
     if not settings.smallest_thing <= region.mean() <= settings.largest_thing:
         return ab, np.empty((0, 2), int)
-    if rng.random() < settings.share_grey:  # codespell:ignore grey
+    if rng.random() < settings.share_grey:
         return ab * ~region, np.argwhere(region)
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(settings.least_change, settings.most_change)
     change = length * np.array([np.cos(angle), np.sin(angle)], np.float32)
