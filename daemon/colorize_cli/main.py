@@ -13,7 +13,6 @@ from colorize_cli.plan import FORMATS, UsageError, plan
 
 DONE = 0
 SOME_FAILED = 1
-USAGE = 2
 INTERRUPTED = 130
 
 _EXAMPLES = """\
