@@ -21,7 +21,7 @@ class RetryingClient:
     def colorize(
         self, picture: Picture, hints: HintTiles | None, options: Options, on_band: OnBand, on_progress: OnProgress
     ) -> dict[str, Any]:
-        """Chroma of a picture in bands of layout "ab16", see `Client.colorize`; bands may come anew from the top.
+        """Chroma of a picture in bands of layout "ab16", see `Client.colorize`; bands may come again from the top.
 
         Raises ColorizeError: a service that fails is started again once, and its second failure raised.
         """
