@@ -7,6 +7,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,23 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 
 @pytest.fixture(scope="session")
-def workshop(host: Host, output_folder: Path, photograph: Callable) -> Iterator[Workshop]:
+def workshops(
+    request: pytest.FixtureRequest, output_folder: Path, photograph: Callable
+) -> Iterator[dict[str, Workshop]]:
+    """Of each suite that a test wants and that there is: the host with the plug-in installed, and a service."""
+    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = {callspec.params.get("host") for callspec in callspecs if callspec}
+    made: dict[str, Workshop] = {}
+    with ExitStack() as stack:
+        for host in (Host(suite) for suite in SUITES if suite in wanted):
+            with suppress(HostError):  # its tests are skipped, with the reason
+                host.ensure()
+                made[host.suite] = stack.enter_context(_workshop(host, output_folder, photograph))
+        yield made
+
+
+@contextmanager
+def _workshop(host: Host, output_folder: Path, photograph: Callable) -> Iterator[Workshop]:
     """The host with the plug-in installed, photographs in its folder, and a service that starts when it is asked."""
     folder = Path(tempfile.mkdtemp(prefix=f"gc-{host.suite}-", dir="/tmp"))
     state = folder / "state"
@@ -47,6 +65,11 @@ def workshop(host: Host, output_folder: Path, photograph: Callable) -> Iterator[
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def workshop(host: Host, workshops: dict[str, Workshop]) -> Workshop:
+    return workshops[host.suite]
+
+
 def _put_photographs(workshop: Workshop, photograph: Callable) -> None:
     for name in ("chelsea", "coffee", "rocket"):
         workshop.photo(name, photograph(name).gray)
@@ -55,7 +78,13 @@ def _put_photographs(workshop: Workshop, photograph: Callable) -> None:
 
 
 @pytest.fixture(scope="session")
-def outcomes(workshop: Workshop, output_folder: Path) -> Outcomes:
+def running_checks(workshops: dict[str, Workshop], output_folder: Path) -> Iterator[dict[str, Future[Outcomes]]]:
+    """All of checks.py in each suite's GIMP, at the same time: neither uses much more than one processor."""
+    with ThreadPoolExecutor() as pool:
+        yield {suite: pool.submit(_checked, workshop, output_folder) for suite, workshop in workshops.items()}
+
+
+def _checked(workshop: Workshop, output_folder: Path) -> Outcomes:
     """All of checks.py, in one GIMP; what it found is kept with the output."""
     arguments = f"{str(workshop.folder)!r}, {str(workshop.plug_in)!r}"
     code = f"import sys; sys.path.append({str(workshop.folder)!r}); import checks; checks.run_all({arguments})"
@@ -64,3 +93,8 @@ def outcomes(workshop: Workshop, output_folder: Path) -> Outcomes:
     by_name = json.loads(file.read_text()) if file.exists() else {}
     (output_folder / f"gimp-{workshop.host.suite}.json").write_text(json.dumps(by_name, indent=1))
     return Outcomes(workshop, status, by_name)
+
+
+@pytest.fixture(scope="session")
+def outcomes(workshop: Workshop, running_checks: dict[str, Future[Outcomes]]) -> Outcomes:
+    return running_checks[workshop.host.suite].result()

@@ -152,6 +152,7 @@ class Workshop:
         shutil.copytree(vendored(), self.plug_in / "vendor")
         for script in (HERE / "checks.py", HERE / "window.py", HERE.parent / "progress.py"):
             shutil.copy(script, self.folder)
+        shutil.copytree(PLUG_IN / "typings", self.folder / "typings")
         request = self.folder / "requests" / "launch"
         command = ["/bin/sh", "-c", f"touch {request}; exec sleep 120"]
         (self.plug_in / "daemon.json").write_text(json.dumps({"command": command}))
