@@ -12,6 +12,7 @@ from pathlib import Path
 import progress
 import pytest
 import pytest_timeout
+from colorize_daemon.resources import share_processors
 from photographs import PHOTOGRAPHS, Photograph, load_photograph
 
 STATE_VARIABLE = "GIMP_COLORIZE_STATE"
@@ -56,6 +57,7 @@ def state_folder() -> Iterator[Path]:
 def pytest_configure() -> None:
     """A run in the background ignores Ctrl-C, and so would every program that a test starts and interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    share_processors()  # the tests' own torch, too, shares them with daemon and GIMP
     os.environ[progress.MARK] = str(os.getpid())
 
 
