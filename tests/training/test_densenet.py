@@ -16,6 +16,7 @@ from colorize_training.recipes.densenet import (
     draw_augmentation,
     turn,
 )
+from colorize_training.recipes.recipe import stack
 from torch import Tensor, nn
 from torchvision.models import DenseNet, densenet121
 from torchvision.models.densenet import _DenseLayer
@@ -160,7 +161,7 @@ def test_augmentation_can_be_left_out(photograph) -> None:
 def test_the_loss_is_the_squared_error_of_scaled_ab(network: DenseNetRegression, photograph) -> None:
     recipe = DenseNetRecipe(DenseNetSettings())
     sample = recipe.sample(photograph("coffee").rgb, 32, np.random.default_rng(0), augment=False)
-    batch = type(sample)(*(plane[None] for plane in sample))
+    batch = stack([sample])
     with torch.no_grad():
         loss, parts = recipe.loss(network, batch, "loss")
         ab = CIELAB.unscale(network.predict(batch.lightness))

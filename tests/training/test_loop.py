@@ -275,6 +275,12 @@ def test_unknown_settings_are_errors(picture_folder: Path, tmp_path: Path, capsy
     assert "--learning-rte" in capsys.readouterr().err
 
 
+def test_the_recipes_are_listed_without_torch() -> None:
+    code = "import sys; from colorize_training.main import main; main(['list']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()) == (0, NAMES)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_is_explained(name: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match="0"):

@@ -12,6 +12,7 @@ from colorize_engine.networks.spaces import YUV
 from colorize_training.commands.coverage import circle_hints
 from colorize_training.main import main
 from colorize_training.recipes.palette import HNetRecipe, HNetSettings, draw_circles, errors
+from colorize_training.recipes.recipe import stack
 from torch import nn
 
 
@@ -68,7 +69,7 @@ def test_rtnet_is_frozen_while_hnet_learns(packed) -> None:
     network = recipe.build().train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     samples = [recipe.sample(packed[n], 32, np.random.default_rng(n)) for n in range(4)]
-    batch = type(samples[0])(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+    batch = stack(samples)
     optimizer = recipe.optimizers(network)["network"]
     recipe.loss(network, batch, "loss")[0].backward()
     optimizer.step()

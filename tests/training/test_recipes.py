@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from colorize_client import Client, Options, connect, launcher
-from colorize_engine import weights
+from colorize_engine import networks, weights
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.commands.export import export
 from colorize_training.data import PackedPhotographs, planes, squash
 from colorize_training.recipes import NAMES, recipe_class
 from colorize_training.running import checkpoint
-from learning import FITS, Learned, learn, write_vgg
+from learning import Learned, fit_of, learn, write_vgg
 from service_fixtures import Canvas, picture_of, private_state
 
 Trained = Callable[[str], Learned]
@@ -43,12 +43,12 @@ def trained(eight: PackedPhotographs, folder: Path) -> Trained:
 
     @cache
     def train(name: str) -> Learned:
-        more = {}
+        more = {}  # starting weights without which there is nothing to learn
         if name == "hnet":
             more["rtnet"] = str(exported(train("rtnet"), "rtnet", folder))
         if name == "zhang-classification-vgg":
             more["backbone"] = str(folder / "vgg.safetensors")
-            pictures = torch.stack([planes(squash(photograph, FITS[name].size)) for photograph in eight])
+            pictures = torch.stack([planes(squash(photograph, fit_of(name).size)) for photograph in eight])
             write_vgg(folder / "vgg.safetensors", srgb_to_lab(pictures)[:, :1])
         return learn(name, eight, folder / name, **more)
 
@@ -75,6 +75,11 @@ def service(folder: Path) -> Iterator[Client]:
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
+def test_its_network_is_one_that_the_service_can_hold(name: str) -> None:
+    assert recipe_class(name).name == name
+    assert name in networks.recipes()
+
+
 def test_it_learns_eight_photographs(name: str, trained: Trained) -> None:
     learned = trained(name)
     assert learned.after < learned.before / 10
@@ -83,7 +88,7 @@ def test_it_learns_eight_photographs(name: str, trained: Trained) -> None:
 def test_a_resumed_run_makes_the_same_next_step_bit_for_bit(name: str, trained: Trained) -> None:
     learned = trained(name)
     run = learned.again()
-    assert run.step == FITS[name].steps
+    assert run.step == fit_of(name).steps
     assert run.train_step() == learned.values
     assert weights.digest(run.network.state_dict()) == learned.digest
 
@@ -92,7 +97,7 @@ def test_what_was_trained_is_what_is_exported(name: str, trained: Trained, folde
     learned = trained(name)
     record = weights.read_record(exported(learned, name, folder))
     assert (record.name, record.recipe, record.licence, record.default) == (f"my-{name}", name, "CC0-1.0", False)
-    assert record.side == (recipe_class(name).side or FITS[name].size)
+    assert record.side == (recipe_class(name).side or fit_of(name).size)
     served, prefix = weights.load(record).state_dict(), recipe_class(name).served_prefix
     state = checkpoint.load(learned.out / "last.pt")["network"]
     assert set(served) == {key.removeprefix(prefix) for key in state if key.startswith(prefix)}

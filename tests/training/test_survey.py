@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_every_picture_is_there_with_all_its_colours(page: str, packed: PackedPh
 @pytest.fixture
 def no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a network would take time for is none of the test's matter."""
-    monkeypatch.setattr(survey.Colorizer, "set_image", lambda _, gray: gray)
+    monkeypatch.setattr(survey.Colorizer, "load", lambda _: SimpleNamespace(set_image=lambda gray: gray))
     monkeypatch.setattr(survey, "coloured", lambda _, gray, __: shown_gray(gray))
 
 

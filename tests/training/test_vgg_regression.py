@@ -16,6 +16,7 @@ from colorize_training.commands import ablate
 from colorize_training.commands.export import export
 from colorize_training.data import pack, planes, split, squash
 from colorize_training.main import main
+from colorize_training.recipes.recipe import stack
 from colorize_training.recipes.unit_chroma import Batch
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
 from colorize_training.running import checkpoint
@@ -214,7 +215,7 @@ def test_the_table_has_the_recipes_loss_over_all_test_pictures(ablation: Ablatio
     network.load_state_dict(state["network"])
     samples = [recipe_with().sample(test[n], 32, None) for n in range(len(test))]
     with torch.no_grad():
-        loss, _ = recipe_with().loss(network, Batch(*map(torch.stack, zip(*samples, strict=True))), "loss")
+        loss, _ = recipe_with().loss(network, stack(samples), "loss")
     half, best = ablation.rows()
     assert (half["number"], best["number"]) == ("3", "6")
     assert (half[ablate.REPORT_COLUMN], best[ablate.REPORT_COLUMN]) == ("0.001930", "0.001849")

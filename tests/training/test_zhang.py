@@ -12,6 +12,7 @@ from colorize_engine.networks.zhang import ZhangClassification, ZhangClassificat
 from colorize_training.commands import classify
 from colorize_training.main import main
 from colorize_training.recipes import zhang
+from colorize_training.recipes.recipe import stack
 from colorize_training.recipes.zhang import (
     ZhangClassificationRecipe,
     ZhangClassificationSettings,
@@ -85,7 +86,7 @@ def recipe(**settings: object) -> ZhangClassificationRecipe:
 def test_a_perfect_distribution_has_no_loss_and_a_flat_one_has(packed) -> None:
     own = recipe()
     sample = own.sample(packed[0], 32, np.random.default_rng(0))
-    batch = type(sample)(*(part[None] for part in sample))
+    batch = stack([sample])
     perfect = torch.full((1, len(bin_centres()), 32, 32), -1e4).scatter(1, batch.bins, batch.shares.log())
 
     class Fixed(nn.Module):
@@ -103,7 +104,7 @@ def test_a_perfect_distribution_has_no_loss_and_a_flat_one_has(packed) -> None:
 def test_a_batch_too_large_for_memory_has_the_same_loss_and_gradient(packed, monkeypatch) -> None:
     own = recipe()
     samples = [own.sample(packed[n], 16, np.random.default_rng(0)) for n in range(3)]
-    batch = type(samples[0])(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+    batch = stack(samples)
     network = ZhangClassification()
 
     def gradient() -> tuple[float, torch.Tensor]:
@@ -133,7 +134,7 @@ def test_rebalancing_makes_rare_colours_weigh_more(packed) -> None:
 def test_the_regression_loss_is_half_the_squared_distance(packed) -> None:
     own = ZhangRegressionRecipe(ZhangRegressionSettings())
     sample = own.sample(packed[0], 32, np.random.default_rng(0))
-    batch = type(sample)(*(part[None] for part in sample))
+    batch = stack([sample])
 
     class Shifted(nn.Module):
         def predict(self, _: torch.Tensor) -> torch.Tensor:
@@ -181,7 +182,11 @@ def classification(labelled: str, networks_of: dict[str, Path], out: Path) -> li
 
 
 def test_classify_draws_the_table_of_figure_7_and_goes_on_where_it_stopped(
-    labelled: str, untrained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+    labelled: str,
+    untrained: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     command = [*classification(labelled, untrained, tmp_path), "--lr", "3e-3"]
     assert main([*command, "--epochs", "2"]) == 0
@@ -195,6 +200,7 @@ def test_classify_draws_the_table_of_figure_7_and_goes_on_where_it_stopped(
     gray, truth = shown[:, :128].astype(int), shown[:, -128:].astype(int)
     assert np.ptp(gray, axis=2).max() <= 1
     assert np.ptp(truth, axis=2).max() > 50
+    monkeypatch.setattr(classify, "_coloured", lambda truth, *_: truth)
     assert main([*command, "--epochs", "2"]) == 0  # nothing is left to train
     assert "epoch" not in capsys.readouterr().err
     assert main([*command, "--epochs", "2", "--seed", "1"]) == 1
@@ -208,7 +214,10 @@ def test_pictures_without_labels_are_refused(
     assert "have no labels" in capsys.readouterr().err
 
 
-def test_a_classifier_that_was_stopped_comes_to_the_same(labelled: str, untrained: dict[str, Path], tmp_path) -> None:
+def test_a_classifier_that_was_stopped_comes_to_the_same(
+    labelled: str, untrained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classify, "_coloured", lambda truth, *_: truth)  # it learns from true colours alone
     whole, parted = (classification(labelled, untrained, tmp_path / name) for name in ("whole", "parted"))
     assert main([*whole, "--epochs", "2"]) == main([*parted, "--epochs", "1"]) == main([*parted, "--epochs", "2"]) == 0
     states = [checkpoint.load(tmp_path / name / "classifier.pt")["classifier"] for name in ("whole", "parted")]

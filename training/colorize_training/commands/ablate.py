@@ -1,10 +1,9 @@
 """The ablations of Pathak, *Image Colorization*: six runs of `vgg-regression`, and their test losses as a table.
 
-The runs differ in one thing each.
-
-All six have the seed, the split and the number of pictures seen in common, also the one with half the photographs,
-which sees each twice as often. Each has its own folder, so the command can be stopped and repeated. The loss is the
-recipe's own, over all photographs of the split's test part, with the weights of the best validation.
+The runs differ in one thing each. All six have the seed, the split and the number of pictures seen in common, also the
+one with half the photographs, which sees each twice as often. Each has its own folder, so the command can be stopped
+and repeated. The loss is the recipe's own, over all photographs of the split's test part, with the weights of the best
+validation.
 """
 
 import argparse

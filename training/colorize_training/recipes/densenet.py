@@ -1,7 +1,6 @@
 """`densenet` (Akbulut and Atay, *Image Colorization with DenseNet*): ab from DenseNet-121's first layers.
 
 Regression, on few and much augmented photographs.
-
 Silent in the report, and chosen here: Adam with 1e-3 and constant rate and a batch of 32; ab -110..110 as 0..1 for the
 squared error (its source, Automatic Image Colorization, scales by (ab + 128) / 255); the split 80/10/10; and each
 augmentation's strength. The report makes four pictures of each photograph before training; here each of the four
