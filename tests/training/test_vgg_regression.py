@@ -218,7 +218,7 @@ def test_the_table_has_the_recipes_loss_over_all_test_pictures(ablation: Ablatio
         loss, _ = recipe_with().loss(network, stack(samples), "loss")
     half, best = ablation.rows()
     assert (half["number"], best["number"]) == ("3", "6")
-    assert (half[ablate.REPORT_COLUMN], best[ablate.REPORT_COLUMN]) == ("0.001930", "0.001849")
+    assert (half[ablate.REPORT], best[ablate.REPORT]) == ("0.001930", "0.001849")
     assert float(best["test loss"]) == pytest.approx(loss.item(), abs=1e-6)
     assert half["test loss"] != best["test loss"]
 

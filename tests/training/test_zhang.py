@@ -194,7 +194,7 @@ def test_classify_draws_the_table_of_figure_7_and_goes_on_where_it_stopped(
     with open(tmp_path / "table.csv", newline="") as file:
         table = {row["pictures"]: row for row in csv.DictReader(file)}
     assert list(table) == ["Gray", "Regression", "Classification", "Annealed", "Transfer", "True colour"]
-    assert (table["Annealed"][classify.REPORT_COLUMN], table["Gray"]["test pictures"]) == ("65", "8")
+    assert (table["Annealed"][classify.REPORT], table["Gray"]["test pictures"]) == ("65", "8")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("table.png", "pictures.png"))
     shown = np.asarray(Image.open(tmp_path / "pictures.png").convert("RGB"))[18:]
     gray, truth = shown[:, :128].astype(int), shown[:, -128:].astype(int)

@@ -48,12 +48,11 @@ class DenseNetRegression(AutomaticNetwork):
     def __init__(self, config: DenseNetConfig | None = None) -> None:
         super().__init__(config)
         self.encoder = _encoder(self.config.norm_eps)
-        last = nn.Conv2d(32, 2, 3, padding=1)
-        nn.init.constant_(last.get_parameter("bias"), 0.5)  # start around gray, not around deep green
         self.decoder = nn.Sequential(
             *_block(FEATURES, 128), _double(), *_block(128, 64), *_block(64, 64), _double(), *_block(64, 32),
-            last, _double(),
+            nn.Conv2d(32, 2, 3, padding=1), _double(),
         )  # fmt: skip
+        nn.init.constant_(self.decoder[-2].get_parameter("bias"), 0.5)  # start around gray, not around deep green
 
     def predict(self, lightness: Tensor) -> Tensor:
         """ab (B, 2, H, W) as `CIELAB.scale` gives it."""

@@ -1,6 +1,6 @@
 """`resnet-gan`'s generator: a U-Net on a ResNet-18 encoder.
 
-Zia and Malik, *Image Colorization using Conditional GANs*, "Main Approach".
+Zia and Malik, *Image Colorization using Conditional Generative Adversarial Networks*, "Main Approach".
 
 The report builds it "using fastai library's built-in function", that is DynamicUnet on create_body(resnet18): the
 widths, the batch norm of the skip connections, the joining by concatenation, the pixel shuffle with ICNR start and the

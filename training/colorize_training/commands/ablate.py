@@ -29,7 +29,7 @@ from colorize_training.running.loop import Run, Stopped
 from colorize_training.running.validation import Validation, mean_loss
 from colorize_training.settings import LoopSettings, add_options, chosen
 
-REPORT, REPORT_COLUMN = "Pathak (Flickr8k, 224 px, 25 epochs)", "report 000"  # to read, and in the CSV table
+REPORT = "Pathak (Flickr8k, 224 px, 25 epochs)"
 PICTURES = 6  # rows of the picture sheet
 LEGIBLE = 160  # pixels that a column of the sheet has at least, for its heading
 
@@ -141,7 +141,7 @@ def _write_csv(rows: list[tuple[Experiment, float]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("number", "experiment", "test loss", REPORT_COLUMN))
+        writer.writerow(("number", "experiment", "test loss", REPORT))
         writer.writerows((e.number, e.title, f"{loss:.6f}", f"{e.reported:.6f}") for e, loss in rows)
 
 

@@ -39,7 +39,7 @@ REPORTED = {
     "Transfer": 63,
     "True colour": 80,
 }  # per cent, Figure 7
-REPORT, REPORT_COLUMN = "Li and Wang", "report 001"  # to read, and as the CSV table has called it from the start
+REPORT = "Li and Wang"
 HEADS = ("classifier.", "fc.")  # of the 1,000 classes; not taken over
 MODE = 0.01  # a temperature at which the annealed mean is the mode
 BATCH = 64  # of everything but training
@@ -199,7 +199,7 @@ def write_table(accuracies: dict[str, float], count: int, out: Path) -> None:
     rows = [(name, 100 * share, 100 * (share * (1 - share) / count) ** 0.5) for name, share in accuracies.items()]
     with open(out / "table.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("pictures", "accuracy %", "std. error", REPORT_COLUMN, "test pictures"))
+        writer.writerow(("pictures", "accuracy %", "std. error", REPORT, "test pictures"))
         writer.writerows((name, f"{own:.1f}", f"{error:.1f}", REPORTED[name], count) for name, own, error in rows)
     lines = [f"| | {' | '.join(accuracies)} |", "|---" * (len(rows) + 1) + "|"]
     lines.append("| measured here | " + " | ".join(f"{own:.1f} ± {error:.1f} %" for _, own, error in rows) + " |")

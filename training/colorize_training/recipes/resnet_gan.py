@@ -1,4 +1,6 @@
-"""`resnet-gan` (Zia and Malik, *Image Colorization using Conditional GANs*): a ResNet-18 U-Net, L1 first, then a GAN.
+"""`resnet-gan`: a ResNet-18 U-Net, L1 first, then a GAN.
+
+Zia and Malik, *Image Colorization using Conditional Generative Adversarial Networks*.
 
 The generator is trained with L1 alone and then against a patch discriminator.
 
