@@ -2,7 +2,7 @@
 
 Pathak, *Image Colorization*, names this "colorization Turing test" of Zhang et al. 2016 (section 3.1: the true and the
 coloured picture side by side for one second, each fools in 50 % of the trials at best, ten trials of practice) as what
-could not be done; Zia and Malik's report (see the table in training/README.md) asked their peers whether single pictures
+could not be done; Zia and Malik's report (training/README.md has its title) asked their peers whether single pictures
 are real or fake. The page does both, in one HTML file that needs no server and no network. Zhang et al. tell the
 pictures' places to nobody; here they are drawn in the browser.
 
