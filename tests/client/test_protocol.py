@@ -7,6 +7,7 @@ import json
 import random
 import re
 import struct
+from dataclasses import fields
 from pathlib import Path
 
 import msgpack
@@ -67,6 +68,17 @@ def test_the_specification_lists_every_code_with_its_sentence():
 def test_the_specification_states_the_limits():
     for name in ("MAX_HEADER_BYTES", "MAX_FRAMES", "MAX_ID_CHARS", "MAX_ITEMS", "MAX_SIDE", "MAX_PIXELS", "MAX_TILES"):
         assert f"| `{name}` | {getattr(messages, name)} |" in SPECIFICATION
+
+
+@pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
+def test_the_specification_states_every_options_default_and_limits(option):
+    row = next(line for line in SPECIFICATION.splitlines() if line.startswith(f"| `{option.name}` |"))
+    if "limits" in option.metadata:
+        low, high = option.metadata["limits"]
+        assert f"{low:g}..{high:g}" in row
+        assert row.endswith(f"default {option.default:g} |")
+    else:
+        assert '"" for the default' in row
 
 
 def test_every_code_has_one_sentence_that_says_what_to_do():
