@@ -12,10 +12,10 @@ from pathlib import Path
 import progress
 import pytest
 import pytest_timeout
+from colorize_client.paths import STATE_VARIABLE
 from colorize_daemon.resources import share_processors
 from photographs import PHOTOGRAPHS, Photograph, load_photograph
 
-STATE_VARIABLE = "GIMP_COLORIZE_STATE"
 OUTPUT = Path(__file__).parent / "output"
 HUNG = 300.0  # seconds in which nothing has gone on: the test hangs
 REASON = pytest.StashKey[str]()

@@ -22,7 +22,7 @@ OUTSIDE = "GIMP_COLORIZE_OUTSIDE"  # names a file with the processor seconds of 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Found = TypeVar("Found")
-Sample = dict[int, tuple[float, int]]  # process: processor seconds, bytes read from and written to disks and pipes
+Sample = dict[int, tuple[float, int]]  # process: processor seconds, bytes read from disks and written anywhere
 
 
 class NoProgress(AssertionError):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import zmq
 from colorize_client import Client, Picture, connect, end_by_force, launcher, paths
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.server import Server, open_router
@@ -33,11 +33,11 @@ Frames = list[bytes]
 
 
 @contextmanager
-def private_state() -> Iterator[Place]:
+def private_state() -> Iterator[StateFolder]:
     """A state folder of its own, with a path short enough for a socket; whatever runs in it is ended."""
     folder = Path(tempfile.mkdtemp(prefix="gc-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(paths.OVERRIDE, str(folder / "state"))
+        patch.setenv(paths.STATE_VARIABLE, str(folder / "state"))
         patch.setenv(launcher.COMMAND_VARIABLE, shlex.join(STANDIN_DAEMON))
         try:
             yield paths.prepare()
@@ -47,20 +47,20 @@ def private_state() -> Iterator[Place]:
 
 
 @pytest.fixture
-def state() -> Iterator[Place]:
-    with private_state() as place:
-        yield place
+def state() -> Iterator[StateFolder]:
+    with private_state() as state:
+        yield state
 
 
 @pytest.fixture(scope="module")
-def shared_state() -> Iterator[Place]:
+def shared_state() -> Iterator[StateFolder]:
     """One daemon for the tests of a module that leave it as it was."""
-    with private_state() as place, connect(client="tests"):
-        yield place
+    with private_state() as state, connect(client="tests"):
+        yield state
 
 
 @pytest.fixture
-def service(shared_state: Place) -> Iterator[Client]:
+def service(shared_state: StateFolder) -> Iterator[Client]:
     with connect(client="tests", launch=False) as client:
         yield client
 
@@ -104,7 +104,7 @@ class Dealer:
 
 
 @pytest.fixture
-def dealer(shared_state: Place) -> Iterator[Dealer]:
+def dealer(shared_state: StateFolder) -> Iterator[Dealer]:
     with Dealer(shared_state.endpoint) as raw:
         yield raw
 
@@ -140,11 +140,11 @@ Answer = Callable[[dict], list[Frames] | None]
 
 
 @contextmanager
-def impostor(place: Place, answer: Answer, hello: Answer = welcome) -> Iterator[None]:
+def impostor(state: StateFolder, answer: Answer, hello: Answer = welcome) -> Iterator[None]:
     """A daemon that answers everything with `answer(header)`, hello with `hello(header)`; None ends it at once."""
     ready = threading.Event()
     stop = threading.Event()
-    thread = threading.Thread(target=_pose, args=(place, answer, hello, ready, stop))
+    thread = threading.Thread(target=_pose, args=(state, answer, hello, ready, stop))
     thread.start()
     assert ready.wait(PATIENCE)
     try:
@@ -154,10 +154,10 @@ def impostor(place: Place, answer: Answer, hello: Answer = welcome) -> Iterator[
         thread.join(PATIENCE)
 
 
-def _pose(place: Place, answer: Answer, hello: Answer, ready: threading.Event, stop: threading.Event) -> None:
+def _pose(state: StateFolder, answer: Answer, hello: Answer, ready: threading.Event, stop: threading.Event) -> None:
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
-        router.bind(place.endpoint)
+        router.bind(state.endpoint)
         ready.set()
         while not stop.is_set():
             if not router.poll(20):

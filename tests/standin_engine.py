@@ -136,7 +136,7 @@ class StandIn:
     def _fail_after_a_band(self, check: Check) -> None:
         if self.name == "slow-after-a-band":
             _wait(check)
-        mark = Path(os.environ[paths.OVERRIDE]) / CRASHED
+        mark = Path(os.environ[paths.STATE_VARIABLE]) / CRASHED
         if self.name == "crash-always" or (self.name == "crash-once" and not mark.exists()):
             mark.touch()
             os._exit(9)

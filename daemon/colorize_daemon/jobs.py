@@ -119,7 +119,7 @@ class OutgoingMessage:
 
 
 class OutgoingQueue:
-    """Letters from other threads to the I/O thread, which polls `fileno` and then takes them all."""
+    """Messages from other threads to the I/O thread, which polls `fileno` and then takes them all."""
 
     def __init__(self) -> None:
         self._messages: deque[OutgoingMessage] = deque()

@@ -30,7 +30,7 @@ from colorize_client.errors import (
     UnsafePlace,
 )
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon.embedding_cache import EmbeddingCache
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", metavar="tcp://HOST:PORT", help="listen for other machines too; needs both --curve options")
     add("--curve-secret", type=Path, metavar="FILE", help="this service's secret key file, mode 0600")
     add("--curve-clients", type=Path, metavar="DIR", help="folder with the public key files of allowed clients")
-    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {messages.VERSION}")
+    add("--version", action="version", version=f"gimp-colorize-daemon {VERSION}, protocol {messages.PROTOCOL_VERSION}")
     return parser
 
 
@@ -104,20 +104,25 @@ def installed_models(options: argparse.Namespace) -> ModelStore:
     def records() -> Sequence[WeightsRecord]:
         from colorize_engine import weights
 
-        try:
+        with _as_error_reply(weights.BadWeights):
             return weights.available(options.weights, paths.candidates()[0].weights)
-        except weights.BadWeights as error:
-            raise BadWeights(str(error)) from error
 
     def load(record: WeightsRecord) -> Colorizer:
         from colorize_engine import colorizer, weights
 
-        try:
+        with _as_error_reply(weights.BadWeights):
             return colorizer.Colorizer.load(record, options.device)
-        except weights.BadWeights as error:
-            raise BadWeights(str(error)) from error
 
     return ModelStore(records, load)
+
+
+@contextmanager
+def _as_error_reply(kind: type[Exception]) -> Iterator[None]:
+    """The engine's own error as the one that clients know."""
+    try:
+        yield
+    except kind as error:
+        raise BadWeights(str(error)) from error
 
 
 def _warm_up() -> None:
@@ -126,17 +131,17 @@ def _warm_up() -> None:
 
 def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
     _check_listen(options)
-    place, notifier, handed_over = paths.prepare(), Notifier(), activated_socket()
+    state, notifier, handed_over = paths.prepare(), Notifier(), activated_socket()
     with ExitStack() as stack:
         enter = stack.enter_context
-        enter(_only_one(place, patient=handed_over is not None))
-        enter(_log_file(place))
+        enter(_only_one(state, patient=handed_over is not None))
+        enter(_log_file(state))
         worker = enter(_worker(options, make_store))
-        router, endpoint = enter(_bound(enter(_context()), place, options, handed_over))
-        about = {"version": VERSION, "endpoint": endpoint, "log": str(place.log)}
-        server = Server(router, worker, about, tick=lambda: _tick(server, place, notifier))
+        router, endpoint = enter(_bound(enter(_context()), state, options, handed_over))
+        about = {"version": VERSION, "endpoint": endpoint, "log": str(state.log)}
+        server = Server(router, worker, about, tick=lambda: _tick(server, state, notifier))
         enter(_signals(server))
-        enter(_announced(place, endpoint))
+        enter(_announced(state, endpoint))
         notifier.send("READY=1")
         log.info("version %s listens at %s", VERSION, endpoint)
         server.run()
@@ -144,10 +149,10 @@ def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
     return 0
 
 
-def _tick(server: Server, place: Place, notifier: Notifier) -> None:
+def _tick(server: Server, state: StateFolder, notifier: Notifier) -> None:
     notifier.tick()
-    if not place.service_lock.exists():  # the state folder was removed: nobody could find this service any more
-        log.warning("%s is gone", place.folder)
+    if not state.service_lock.exists():  # the state folder was removed: nobody could find this service any more
+        log.warning("%s is gone", state.path)
         server.request_stop()
 
 
@@ -182,30 +187,30 @@ def _end_worker(worker: Worker) -> None:
 
 
 @contextmanager
-def _only_one(place: Place, patient: bool) -> Iterator[None]:
+def _only_one(state: StateFolder, patient: bool) -> Iterator[None]:
     """Holds the service lock, with this process's number in the file; AlreadyRunning where another one has it.
 
     Patient: somebody listens at the socket in any case (systemd), which says nothing about the holder of the lock.
     """
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        with lock.locked(place.service_lock) as ours:
+        with lock.locked(state.service_lock) as ours:
             if ours:
-                with _writing(place):
-                    place.service_lock.write_text(str(os.getpid()), encoding="ascii")
+                with _writing(state):
+                    state.service_lock.write_text(str(os.getpid()), encoding="ascii")
                 yield
                 return
         if time.monotonic() > deadline or not (patient or discovery.find_service() is None):
-            raise AlreadyRunning(f"{place.service_lock} is locked")
+            raise AlreadyRunning(f"{state.service_lock} is locked")
         time.sleep(0.05)
 
 
 @contextmanager
-def _writing(place: Place) -> Iterator[None]:
+def _writing(state: StateFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NoPlace(f"{place.folder} cannot be written: {error.strerror}") from error
+        raise NoPlace(f"{state.path} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -219,8 +224,8 @@ def _context() -> Iterator[zmq.Context]:
 
 
 @contextmanager
-def _log_file(place: Place) -> Iterator[None]:
-    handler = RotatingFileHandler(place.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+def _log_file(state: StateFolder) -> Iterator[None]:
+    handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.raiseExceptions = False  # a full disk must not end the service
     root = logging.getLogger()
@@ -234,14 +239,14 @@ def _log_file(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def _announced(place: Place, endpoint: str) -> Iterator[None]:
+def _announced(state: StateFolder, endpoint: str) -> Iterator[None]:
     """The connection file is there as long as the service listens."""
-    with _writing(place):
-        connection_file.write(place, Connection(endpoint, os.getpid(), messages.VERSION, VERSION, time.time()))
+    with _writing(state):
+        connection_file.write(state, Connection(endpoint, os.getpid(), messages.PROTOCOL_VERSION, VERSION, time.time()))
     try:
         yield
     finally:
-        place.connection_file.unlink(missing_ok=True)
+        state.connection_file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -259,10 +264,10 @@ def _signals(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _bound(
-    context: zmq.Context, place: Place, options: argparse.Namespace, handed_over: socket.socket | None
+    context: zmq.Context, state: StateFolder, options: argparse.Namespace, handed_over: socket.socket | None
 ) -> Iterator[tuple[zmq.Socket, str]]:
     """The ROUTER, bound, and its ipc endpoint; the socket's file goes at the end unless systemd owns it."""
-    router, endpoint = open_router(context), options.endpoint or place.endpoint
+    router, endpoint = open_router(context), options.endpoint or state.endpoint
     if handed_over is not None:
         endpoint = f"ipc://{handed_over.getsockname()}"
         router.setsockopt(zmq.USE_FD, handed_over.detach())  # libzmq closes it

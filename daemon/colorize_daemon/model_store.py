@@ -53,12 +53,14 @@ class ModelStore:
     def loaded(self) -> list[str]:
         return sorted(self._loaded)
 
-    def cards(self) -> list[dict[str, Any]]:
+    def descriptions(self) -> list[dict[str, Any]]:
         """The installed weights as maps for a reply."""
-        return [{**card(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()]
+        return [
+            {**describe(record), "loaded": self.is_loaded(record), "card": record.card} for record in self._records()
+        ]
 
 
-def card(record: WeightsRecord) -> dict[str, Any]:
+def describe(record: WeightsRecord) -> dict[str, Any]:
     """What a client is told about weights."""
     return {
         "name": record.name,

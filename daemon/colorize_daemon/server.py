@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import zmq
 from colorize_client import codec, messages
@@ -109,13 +109,6 @@ class Server:
         self._started = self._beat = time.monotonic()
         self._stop_asked = False
         self._deadline: float | None = None
-        self._answers: dict[type, Callable[[bytes, Any], Mapping[str, Any]]] = {
-            messages.Hello: self._hello,
-            messages.Status: self._status,
-            messages.Models: self._models,
-            messages.Cancel: self._cancel,
-            messages.Stop: self._stop,
-        }
 
     def request_stop(self) -> None:
         """Asks the loop to end; may be called from a signal handler or another thread."""
@@ -179,11 +172,23 @@ class Server:
             self._reply(client, failure(request_id, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
-        if isinstance(request, messages.Colorize):
-            self._enqueue(Job(client, request, nbytes))
-        else:
-            body = self._answers[type(request)](client, request)
-            self._reply(client, Result(request.id, body))
+        match request:
+            case messages.Colorize():
+                self._enqueue(Job(client, request, nbytes))
+                return
+            case messages.Hello():
+                body = self._hello(request)
+            case messages.Status():
+                body = self._status()
+            case messages.Models():
+                body = {"models": self._worker.store.descriptions()}
+            case messages.Cancel():
+                body = self._cancel(client, request)
+            case messages.Stop():
+                body = self._stop()
+            case _:
+                assert_never(request)
+        self._reply(client, Result(request.id, body))
 
     def _enqueue(self, job: Job) -> None:
         key = (job.client, job.request.id)
@@ -200,18 +205,17 @@ class Server:
         self._jobs[key] = job
         self._worker.start()
 
-    def _hello(self, client: bytes, hello: messages.Hello) -> Mapping[str, Any]:
-        common = set(hello.versions) & set(messages.VERSIONS)
+    def _hello(self, hello: messages.Hello) -> Mapping[str, Any]:
+        common = set(hello.versions) & set(messages.PROTOCOL_VERSIONS)
         if not common:
-            raise VersionMismatch(f"the client speaks {list(hello.versions)}, the service {list(messages.VERSIONS)}")
+            raise VersionMismatch(
+                f"the client speaks {list(hello.versions)}, the service {list(messages.PROTOCOL_VERSIONS)}"
+            )
         log.debug("hello from %s", hello.client)
         self._worker.start()  # its imports take seconds: they begin while the client reads its picture
         return {"protocol": max(common), "pid": os.getpid(), **self._about}
 
-    def _models(self, client: bytes, request: messages.Models) -> Mapping[str, Any]:
-        return {"models": self._worker.store.cards()}
-
-    def _status(self, client: bytes, request: messages.Status) -> Mapping[str, Any]:
+    def _status(self) -> Mapping[str, Any]:
         worker = self._worker
         return {
             **self._about,
@@ -236,7 +240,7 @@ class Server:
             self._end(job, Cancelled())
         return {"found": job is not None}
 
-    def _stop(self, client: bytes, request: messages.Stop) -> Mapping[str, Any]:
+    def _stop(self) -> Mapping[str, Any]:
         self._stop_asked = True
         return {"pid": os.getpid()}
 
@@ -245,13 +249,13 @@ class Server:
         job.stop(reason)
         if self._worker.queue.remove(job):
             request_id = job.request.id
-            reply = messages.Stopped(request_id) if isinstance(reason, Cancelled) else failure(request_id, reason)
+            reply = messages.JobCancelled(request_id) if isinstance(reason, Cancelled) else failure(request_id, reason)
             self._deliver(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
 
     # replies
 
     def _reply(self, client: bytes, reply: messages.Reply) -> None:
-        self._counters.errors += isinstance(reply, messages.Failure)
+        self._counters.errors += isinstance(reply, messages.ErrorReply)
         self._deliver(OutgoingMessage(client, codec.encode(reply)))
 
     def _collect(self) -> None:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from colorize_client import codec, messages
 from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
-from colorize_client.messages import Array, Band, Failure, NeedImage, Reply, Result, Stopped
+from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result
 from colorize_client.picture import HintTiles, picture_key
 
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import Job, JobQueue, OutgoingMessage, OutgoingQueue
-from colorize_daemon.model_store import ModelStore, card
+from colorize_daemon.model_store import ModelStore, describe
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds
     from colorize_engine.colorizer import Colorizer, Embedding, Prediction
@@ -136,7 +136,7 @@ class Worker:
         except _PictureUnknown:
             return NeedImage(request_id, job.request.image.key)
         except Cancelled:
-            return Stopped(request_id)
+            return JobCancelled(request_id)
         except ColorizeError as error:
             return failure(request_id, error)
         except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
@@ -165,7 +165,7 @@ class Worker:
             self._render(job, colorizer, embedding, prediction)
         return {
             "image_key": request.image.key,
-            "model": card(record),
+            "model": describe(record),
             "device": self.device,
             "uploaded": request.image.array is not None,
             "encoded": encoded,
@@ -230,6 +230,6 @@ class Worker:
         self.outgoing.put(OutgoingMessage(job.client, codec.encode(band), job, credit=rows.nbytes))
 
 
-def failure(request_id: str, error: ColorizeError) -> Failure:
+def failure(request_id: str, error: ColorizeError) -> ErrorReply:
     """The error reply to the request of this id."""
-    return Failure(request_id, error.code, error.sentence, error.detail[:MAX_DETAIL_CHARS])
+    return ErrorReply(request_id, error.code, error.sentence, error.detail[:MAX_DETAIL_CHARS])

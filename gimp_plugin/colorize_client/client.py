@@ -66,7 +66,7 @@ def connect(
 def _own_endpoint(launch: bool) -> str:
     endpoint = discovery.find_service() or (launcher.start_once() if launch else None)
     if endpoint is None:
-        raise ServiceNotRunning(f"nothing listens in {', '.join(str(place.folder) for place in paths.candidates())}")
+        raise ServiceNotRunning(f"nothing listens in {', '.join(str(state.path) for state in paths.candidates())}")
     return endpoint
 
 
@@ -90,7 +90,7 @@ class Client:
     def hello(self, client: str) -> dict[str, Any]:
         """Says who asks and agrees on the version; the service's version and process number come back."""
         body = self._ask(messages.Hello(_new_id(), client=client), HELLO_SECONDS)
-        if body.get("protocol") not in messages.VERSIONS:
+        if body.get("protocol") not in messages.PROTOCOL_VERSIONS:
             raise VersionMismatch(f"the service chose version {body.get('protocol')!r}")
         return body
 
@@ -194,9 +194,9 @@ def _read(wire: Wire, request_id: str, deadline: float) -> Answer:
             raise BadReply(error.detail) from error
         if reply.id not in (request_id, ""):
             continue  # the rest of a picture that was given up
-        if isinstance(reply, messages.Failure):
+        if isinstance(reply, messages.ErrorReply):
             raise from_code(reply.code, reply.detail, reply.sentence)
-        if isinstance(reply, messages.Stopped):
+        if isinstance(reply, messages.JobCancelled):
             raise Cancelled
         return reply
 

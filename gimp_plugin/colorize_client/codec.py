@@ -32,17 +32,18 @@ from colorize_client.messages import (
     MAX_SIDE,
     MAX_TEXT_CHARS,
     MAX_TILES,
-    VERSION,
-    VERSIONS,
+    PROTOCOL_VERSION,
+    PROTOCOL_VERSIONS,
     Array,
     Band,
     Buffer,
     Cancel,
     Colorize,
-    Failure,
+    ErrorReply,
     Hello,
     Hints,
     Image,
+    JobCancelled,
     Models,
     NeedImage,
     Progress,
@@ -51,7 +52,6 @@ from colorize_client.messages import (
     Result,
     Status,
     Stop,
-    Stopped,
     check_size,
     unpack_tiles,
 )
@@ -64,7 +64,7 @@ Message = TypeVar("Message")
 def encode(message: Request | Reply) -> list[Buffer]:
     """The frames of a message: msgpack header, then one raw frame per array."""
     arrays: list[Buffer] = []
-    header = {"v": VERSION, "type": message.type, **_plain(message, arrays)}
+    header = {"v": PROTOCOL_VERSION, "type": message.type, **_plain(message, arrays)}
     return [msgpack.packb(header), *arrays]
 
 
@@ -132,6 +132,10 @@ class _Fields:
         if not isinstance(value, dict):
             raise self.fail(name, "a map")
         return value
+
+    def refusing(self, refuse: type[ColorizeError]) -> _Fields:
+        """The same fields, refused with another error."""
+        return _Fields(self._values, self.where, self._frames, refuse)
 
     def inside(self, name: str, refuse: type[ColorizeError]) -> _Fields:
         return _Fields(self.mapping(name), f"{self.where}.{name}", self._frames, refuse)
@@ -207,8 +211,8 @@ def _decode(frames: Sequence[Buffer], readers: Mapping[str, Callable[[str, _Fiel
     header = unpack_header(frames[0])
     envelope = _Fields(header, "header", frames[1:])
     request_id, kind = envelope.text("id", MAX_ID_CHARS), envelope.text("type", MAX_ID_CHARS)
-    if header.get("v") not in VERSIONS and kind not in _TIMELESS:
-        raise VersionMismatch(f"message of version {header.get('v')!r}, this side speaks {list(VERSIONS)}")
+    if header.get("v") not in PROTOCOL_VERSIONS and kind not in _TIMELESS:
+        raise VersionMismatch(f"message of version {header.get('v')!r}, this side speaks {list(PROTOCOL_VERSIONS)}")
     if kind not in readers:
         raise UnknownType(f"message type {kind!r}")
     envelope.where = kind
@@ -246,7 +250,7 @@ def _hints(given: _Fields, image: Image) -> Hints:
 def _colorize(request_id: str, given: _Fields) -> Colorize:
     image = _image(given.inside("image", BadPicture))
     hints = _hints(given.inside("hints", BadHints), image) if "hints" in given else None
-    chosen = _Fields(given._values, given.where, refuse=BadOptions)
+    chosen = given.refusing(BadOptions)
     values: dict[str, Any] = {each.name: _option(chosen, each) for each in fields(Options)}
     return Colorize(request_id, image, hints, Options(**values), chosen.choice("layout", tuple(LAYOUTS), "rgb8"))
 
@@ -264,8 +268,8 @@ def _band(request_id: str, given: _Fields) -> Band:
     return Band(request_id, y, rows, given.array("array", tuple(ITEM_BYTES), (rows, None, None)))
 
 
-def _failure(request_id: str, given: _Fields) -> Failure:
-    return Failure(
+def _failure(request_id: str, given: _Fields) -> ErrorReply:
+    return ErrorReply(
         request_id, given.text("code", 200), given.text("sentence"), given.text("detail", MAX_HEADER_BYTES, "")
     )
 
@@ -287,5 +291,5 @@ _REPLIES: dict[str, Callable[[str, _Fields], Reply]] = {
     "result": lambda request_id, given: Result(request_id, given.mapping("body")),
     "need-image": lambda request_id, given: NeedImage(request_id, given.text("key", 32)),
     "error": _failure,
-    "cancelled": lambda request_id, given: Stopped(request_id),
+    "cancelled": lambda request_id, given: JobCancelled(request_id),
 }

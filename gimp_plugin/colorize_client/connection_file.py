@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 
 from colorize_client.errors import UnsafePlace
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 
 MAX_CONNECTION_FILE = 4096  # bytes
 
@@ -24,15 +24,15 @@ class Connection:
     started: float
 
 
-def read(place: Place) -> Connection | None:
+def read(state: StateFolder) -> Connection | None:
     """What the connection file says, None where there is none or it is not a whole one of ours."""
     try:
-        descriptor = os.open(place.connection_file, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(state.connection_file, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
     with open(descriptor, "rb") as file:
         if os.fstat(descriptor).st_uid != os.getuid():
-            raise UnsafePlace(f"{place.connection_file} belongs to another user; remove it")
+            raise UnsafePlace(f"{state.connection_file} belongs to another user; remove it")
         content = file.read(MAX_CONNECTION_FILE)
     try:
         connection = Connection(**json.loads(content))
@@ -41,13 +41,13 @@ def read(place: Place) -> Connection | None:
     return connection if str(connection.endpoint).startswith("ipc://") else None
 
 
-def write(place: Place, connection: Connection) -> None:
+def write(state: StateFolder, connection: Connection) -> None:
     """Puts the connection file in place, whole or not at all, mode 0600."""
-    descriptor, name = tempfile.mkstemp(dir=place.folder, prefix="connection.")
+    descriptor, name = tempfile.mkstemp(dir=state.path, prefix="connection.")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(asdict(connection), file)
-        os.replace(name, place.connection_file)
+        os.replace(name, state.connection_file)
     except OSError:
         os.unlink(name)
         raise

@@ -6,7 +6,7 @@ import socket
 
 from colorize_client import connection_file, paths
 from colorize_client.errors import UnsafePlace
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 from colorize_client.privacy import check_peer, check_private
 
 PROBE_SECONDS = 2.0
@@ -18,18 +18,18 @@ def find_service() -> str | None:
     Raises UnsafePlace where the only folder to look in is not private.
     """
     unsafe: UnsafePlace | None = None
-    for place in paths.candidates():
+    for state in paths.candidates():
         try:
-            check_private(place.folder)
+            check_private(state.path)
         except FileNotFoundError:
             continue
         except PermissionError as error:
-            unsafe = UnsafePlace(f"{place.folder}: {error.strerror}")
+            unsafe = UnsafePlace(f"{state.path}: {error.strerror}")
             continue
         except UnsafePlace as error:
             unsafe = error
             continue
-        for endpoint in _endpoints(place):
+        for endpoint in _endpoints(state):
             if probe(endpoint):
                 return endpoint
     if unsafe is not None:
@@ -37,10 +37,10 @@ def find_service() -> str | None:
     return None
 
 
-def _endpoints(place: Place) -> list[str]:
-    connection = connection_file.read(place)
+def _endpoints(state: StateFolder) -> list[str]:
+    connection = connection_file.read(state)
     named = [connection.endpoint] if connection else []
-    return named + [place.endpoint] if place.endpoint not in named else named
+    return named + [state.endpoint] if state.endpoint not in named else named
 
 
 def probe(endpoint: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from colorize_client import discovery, lock, paths
 from colorize_client.errors import LaunchFailed, ServiceNotInstalled
 from colorize_client.logs import log_tail
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 
 COMMAND_VARIABLE = "GIMP_COLORIZE_DAEMON"
 COMMAND_FILE = "daemon.json"  # written by install.sh beside the folder of this package
@@ -65,35 +65,35 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
     Raises:
         ServiceNotInstalled, LaunchFailed (the detail quotes the log), UnsafePlace, NoPlace.
     """
-    place, deadline = paths.prepare(), time.monotonic() + seconds
+    state, deadline = paths.prepare(), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with lock.locked(place.launch_lock) as ours:
+        with lock.locked(state.launch_lock) as ours:
             endpoint = discovery.find_service()
             if endpoint is not None:
                 return endpoint
             if ours:
-                return _start(place, deadline)
+                return _start(state, deadline)
         time.sleep(POLL_SECONDS)
     raise LaunchFailed(f"another program is starting the service and did not finish within {seconds:g} s")
 
 
-def _start(place: Place, deadline: float) -> str:
+def _start(state: StateFolder, deadline: float) -> str:
     words = command()
-    process = _spawn(words, place)
+    process = _spawn(words, state)
     while time.monotonic() < deadline:
         endpoint = discovery.find_service()
         if endpoint is not None:
             return endpoint
         status = process.poll()
         if status not in (None, EXIT_ALREADY_RUNNING):
-            raise LaunchFailed(f"{shlex.join(words)} ended with status {status}\n{_logs(place)}")
+            raise LaunchFailed(f"{shlex.join(words)} ended with status {status}\n{_logs(state)}")
         time.sleep(POLL_SECONDS)
-    raise LaunchFailed(f"the service does not listen in {place.folder} in time\n{_logs(place)}")
+    raise LaunchFailed(f"the service does not listen in {state.path} in time\n{_logs(state)}")
 
 
-def _spawn(words: list[str], place: Place) -> _Service:
+def _spawn(words: list[str], state: StateFolder) -> _Service:
     _started[:] = [process for process in _started if process.poll() is None]
-    descriptor = os.open(place.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(state.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         process = _Service(
             words,
@@ -113,10 +113,10 @@ def _spawn(words: list[str], place: Place) -> _Service:
     return process
 
 
-def _logs(place: Place) -> str:
+def _logs(state: StateFolder) -> str:
     """The last lines of what the service printed and logged, for the user to read."""
     parts = []
-    for file in (place.launch_log, place.log):
+    for file in (state.launch_log, state.log):
         with contextlib.suppress(OSError):  # it was not written yet
             if lines := log_tail(file, LOG_LINES):
                 parts.append("\n".join([f"{file} ends with:", *lines]))

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 from colorize_client.errors import BadPicture, TooLarge
 from colorize_client.options import Options
 
-VERSION = 1
-VERSIONS = (1,)  # every version that this side speaks
+PROTOCOL_VERSION = 1
+PROTOCOL_VERSIONS = (1,)  # every version that this side speaks
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_FRAMES = 8  # raw frames after the header
@@ -70,7 +70,7 @@ class Hints:
 class Hello:
     type: ClassVar[str] = "hello"
     id: str
-    versions: tuple[int, ...] = VERSIONS
+    versions: tuple[int, ...] = PROTOCOL_VERSIONS
     client: str = ""
 
 
@@ -143,7 +143,7 @@ class NeedImage:
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorReply:
     type: ClassVar[str] = "error"
     id: str
     code: str
@@ -152,13 +152,13 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Stopped:
+class JobCancelled:
     type: ClassVar[str] = "cancelled"
     id: str
 
 
 Request = Hello | Status | Models | Colorize | Cancel | Stop
-Reply = Progress | Band | Result | NeedImage | Failure | Stopped
+Reply = Progress | Band | Result | NeedImage | ErrorReply | JobCancelled
 
 
 def check_size(width: int, height: int) -> None:

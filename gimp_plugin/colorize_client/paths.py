@@ -19,20 +19,20 @@ from pathlib import Path
 from colorize_client.errors import NoPlace
 from colorize_client.privacy import check_private
 
-OVERRIDE = "GIMP_COLORIZE_STATE"
+STATE_VARIABLE = "GIMP_COLORIZE_STATE"
 MAX_SOCKET_PATH = 107  # sun_path of Linux, less the closing zero
 _NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
-class Place:
+class StateFolder:
     """A folder in which a service may live, and the files in it."""
 
-    folder: Path
+    path: Path
 
     @property
     def socket(self) -> Path:
-        return self.folder / "service.sock"
+        return self.path / "service.sock"
 
     @property
     def endpoint(self) -> str:
@@ -40,37 +40,37 @@ class Place:
 
     @property
     def connection_file(self) -> Path:
-        return self.folder / "connection.json"
+        return self.path / "connection.json"
 
     @property
     def service_lock(self) -> Path:
-        return self.folder / "service.lock"
+        return self.path / "service.lock"
 
     @property
     def launch_lock(self) -> Path:
-        return self.folder / "launch.lock"
+        return self.path / "launch.lock"
 
     @property
     def log(self) -> Path:
-        return self.folder / "daemon.log"
+        return self.path / "daemon.log"
 
     @property
     def weights(self) -> Path:
         """The user's own weights; what lies here is offered beside the shipped ones."""
-        return self.folder / "weights"
+        return self.path / "weights"
 
     @property
     def launch_log(self) -> Path:
-        return self.folder / "launch.log"
+        return self.path / "launch.log"
 
 
-def candidates() -> list[Place]:
+def candidates() -> list[StateFolder]:
     """The folders in which a service may live, the preferred one first; none is touched."""
-    override = os.environ.get(OVERRIDE)
+    override = os.environ.get(STATE_VARIABLE)
     if override:
-        return [Place(Path(override).absolute())]
-    places = [Place(_home() / ".local" / "state" / "gimp-colorize"), Place(Path(f"/tmp/gimp-colorize-{os.getuid()}"))]
-    return [place for place in places if _socket_fits(place)]
+        return [StateFolder(Path(override).absolute())]
+    folders = (_home() / ".local" / "state" / "gimp-colorize", Path(f"/tmp/gimp-colorize-{os.getuid()}"))
+    return [state for state in map(StateFolder, folders) if _socket_fits(state)]
 
 
 def _home() -> Path:
@@ -80,26 +80,26 @@ def _home() -> Path:
         return Path(os.environ.get("HOME", "/nonexistent"))
 
 
-def _socket_fits(place: Place) -> bool:
-    return len(os.fsencode(place.socket)) <= MAX_SOCKET_PATH
+def _socket_fits(state: StateFolder) -> bool:
+    return len(os.fsencode(state.socket)) <= MAX_SOCKET_PATH
 
 
-def prepare() -> Place:
+def prepare() -> StateFolder:
     """The folder for a service to use, made if need be, private and writable; UnsafePlace or NoPlace otherwise."""
     refusals = []
-    for place in candidates():
-        if not _socket_fits(place):
-            refusals.append(f"{place.socket}: longer than the {MAX_SOCKET_PATH} bytes of a socket's path")
+    for state in candidates():
+        if not _socket_fits(state):
+            refusals.append(f"{state.socket}: longer than the {MAX_SOCKET_PATH} bytes of a socket's path")
             continue
         try:
-            _make(place.folder)
-            check_private(place.folder)
-            _try_writing(place.folder)
-            return place
+            _make(state.path)
+            check_private(state.path)
+            _try_writing(state.path)
+            return state
         except OSError as error:
             if error.errno not in _NOT_WRITABLE:
                 raise
-            refusals.append(f"{place.folder}: {error.strerror}")
+            refusals.append(f"{state.path}: {error.strerror}")
     raise NoPlace("\n".join(refusals))
 
 

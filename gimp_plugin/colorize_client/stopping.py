@@ -11,7 +11,7 @@ from pathlib import Path
 from colorize_client import lock, paths
 from colorize_client.client import connect
 from colorize_client.errors import ServiceNotRunning, ServiceSilent
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 
 TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
 POLL_SECONDS = 0.05
@@ -45,24 +45,24 @@ def end_by_force() -> bool:
     another namespace) is left alone.
     """
     ended = False
-    for place in paths.candidates():
-        pid = _holder(place)
+    for state in paths.candidates():
+        pid = _holder(state)
         if pid is None:
             continue
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):  # it ended in this moment
                 os.kill(pid, number)
-            if _released(place, time.monotonic() + TERM_SECONDS):
+            if _released(state, time.monotonic() + TERM_SECONDS):
                 ended = True
                 break
     return ended
 
 
-def _holder(place: Place) -> int | None:
-    if not place.service_lock.exists() or _released(place, 0.0):
+def _holder(state: StateFolder) -> int | None:
+    if not state.service_lock.exists() or _released(state, 0.0):
         return None
-    text = place.service_lock.read_text(encoding="ascii", errors="replace").strip()
-    return int(text) if text.isdigit() and _has_open(int(text), place.service_lock) else None
+    text = state.service_lock.read_text(encoding="ascii", errors="replace").strip()
+    return int(text) if text.isdigit() and _has_open(int(text), state.service_lock) else None
 
 
 def _has_open(pid: int, file: Path) -> bool:
@@ -78,9 +78,9 @@ def _is_same(entry: Path, file: Path) -> bool:
         return False
 
 
-def _released(place: Place, deadline: float) -> bool:
+def _released(state: StateFolder, deadline: float) -> bool:
     while True:
-        with lock.locked(place.service_lock) as free:
+        with lock.locked(state.service_lock) as free:
             if free:
                 return True
         if time.monotonic() >= deadline:

@@ -42,7 +42,7 @@ class TimedService:
 
     def __init__(self, state: Path, number: int) -> None:
         self._events = state.parent / f"events-{number}.jsonl"
-        os.environ[paths.OVERRIDE] = str(state)
+        os.environ[paths.STATE_VARIABLE] = str(state)
         words = [sys.executable, str(HERE / "timed_daemon.py"), str(self._events)]
         os.environ[launcher.COMMAND_VARIABLE] = shlex.join(words)
         self.idle, self.peak_was_reset = 0, False
@@ -54,8 +54,8 @@ class TimedService:
         except BaseException:
             end_by_force()
             raise
-        place = paths.candidates()[0]
-        process = Path("/proc") / str(connection_file.read(place).pid)
+        state = paths.candidates()[0]
+        process = Path("/proc") / str(connection_file.read(state).pid)
         self.idle = memory(process)["rss"]
         self.peak_was_reset = _reset_peak(process)
         return self

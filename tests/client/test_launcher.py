@@ -74,7 +74,7 @@ def test_a_service_that_just_stopped_is_followed_by_another(state):
 def test_without_launch_nothing_is_started(state):
     with pytest.raises(errors.ServiceNotRunning) as caught:
         connect(launch=False)
-    assert str(state.folder) in caught.value.detail
+    assert str(state.path) in caught.value.detail
     assert not state.log.exists()
 
 
@@ -98,7 +98,7 @@ def test_a_daemon_that_never_listens_is_given_up(state, monkeypatch):
     monkeypatch.setenv(launcher.COMMAND_VARIABLE, shlex.join([sys.executable, "-c", "import time; time.sleep(3)"]))
     with pytest.raises(errors.LaunchFailed) as caught:
         launcher.start_once(seconds=0.5)
-    assert str(state.folder) in caught.value.detail
+    assert str(state.path) in caught.value.detail
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from colorize_client import connect, connection_file, discovery, errors, paths
 from colorize_client.connection_file import Connection
-from colorize_client.paths import Place
+from colorize_client.paths import StateFolder
 from service_fixtures import PATIENCE, wait_for
 
 
@@ -24,61 +24,61 @@ def short() -> Path:
 
 
 def test_the_folder_is_made_private_whatever_the_umask(short, monkeypatch):
-    monkeypatch.setenv(paths.OVERRIDE, str(short / "a" / "b"))
+    monkeypatch.setenv(paths.STATE_VARIABLE, str(short / "a" / "b"))
     before = os.umask(0)
     try:
-        place = paths.prepare()
+        state = paths.prepare()
     finally:
         os.umask(before)
-    assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.path.stat().st_mode) == 0o700
 
 
 def test_xdg_variables_are_ignored(monkeypatch):
-    monkeypatch.delenv(paths.OVERRIDE)
+    monkeypatch.delenv(paths.STATE_VARIABLE)
     monkeypatch.setenv("XDG_STATE_HOME", "/elsewhere")
-    assert not any("elsewhere" in str(place.folder) for place in paths.candidates())
-    assert paths.candidates()[-1].folder == Path(f"/tmp/gimp-colorize-{os.getuid()}")
+    assert not any("elsewhere" in str(state.path) for state in paths.candidates())
+    assert paths.candidates()[-1].path == Path(f"/tmp/gimp-colorize-{os.getuid()}")
 
 
 @pytest.mark.parametrize("home", ["/proc/nowhere", "/tmp/" + "long/" * 25])
 def test_a_home_that_is_no_use_is_replaced(monkeypatch, home):
-    monkeypatch.delenv(paths.OVERRIDE)
+    monkeypatch.delenv(paths.STATE_VARIABLE)
     monkeypatch.setattr(paths, "_home", lambda: Path(home))
     fallback = Path(f"/tmp/gimp-colorize-{os.getuid()}")
     existed = fallback.exists()
-    place = paths.prepare()
-    assert place.folder == fallback
+    state = paths.prepare()
+    assert state.path == fallback
     if not existed:
         fallback.rmdir()
 
 
 def test_a_path_too_long_for_a_socket_is_a_sentence(short, monkeypatch):
-    monkeypatch.setenv(paths.OVERRIDE, str(short / ("x" * 100)))
+    monkeypatch.setenv(paths.STATE_VARIABLE, str(short / ("x" * 100)))
     with pytest.raises(errors.NoPlace) as caught:
         paths.prepare()
     assert "107" in caught.value.detail
 
 
-def loosen(place: Place) -> None:
-    place.folder.chmod(0o750)
+def loosen(state: StateFolder) -> None:
+    state.path.chmod(0o750)
 
 
-def give_away(place: Place) -> None:
-    os.chown(place.folder, 12345, -1)
+def give_away(state: StateFolder) -> None:
+    os.chown(state.path, 12345, -1)
 
 
-def link(place: Place) -> None:
-    place.folder.rename(place.folder.with_name("real"))
-    place.folder.symlink_to("real")
+def link(state: StateFolder) -> None:
+    state.path.rename(state.path.with_name("real"))
+    state.path.symlink_to("real")
 
 
-def replace_by_file(place: Place) -> None:
-    place.folder.rmdir()
-    place.folder.touch()
+def replace_by_file(state: StateFolder) -> None:
+    state.path.rmdir()
+    state.path.touch()
 
 
-def open_the_parent(place: Place) -> None:
-    place.folder.parent.chmod(0o777)
+def open_the_parent(state: StateFolder) -> None:
+    state.path.parent.chmod(0o777)
 
 
 @pytest.mark.parametrize("spoil", [loosen, give_away, link, replace_by_file, open_the_parent])
@@ -89,7 +89,7 @@ def test_a_folder_that_others_could_use_is_refused(state, spoil):
     for attempt in (paths.prepare, discovery.find_service, connect):
         with pytest.raises(errors.UnsafePlace) as caught:
             attempt()
-        assert str(state.folder) in caught.value.detail
+        assert str(state.path) in caught.value.detail
 
 
 def test_a_service_of_another_user_is_refused(state):
@@ -124,7 +124,7 @@ def test_the_connection_file_is_whole_and_private(state):
     connection_file.write(state, connection)
     assert connection_file.read(state) == connection
     assert stat.S_IMODE(state.connection_file.stat().st_mode) == 0o600
-    assert [path.name for path in state.folder.iterdir()] == ["connection.json"]
+    assert [path.name for path in state.path.iterdir()] == ["connection.json"]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,6 @@ def test_a_connection_file_cannot_lead_away_from_the_machine(state):
 
 
 def test_a_linked_connection_file_is_not_followed(state):
-    (state.folder / "real.json").write_text("{}")
+    (state.path / "real.json").write_text("{}")
     state.connection_file.symlink_to("real.json")
     assert connection_file.read(state) is None

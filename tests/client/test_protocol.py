@@ -81,6 +81,18 @@ def test_the_specification_states_every_options_default_and_limits(option):
         assert '"" for the default' in row
 
 
+def test_the_specification_names_every_type_of_an_array():
+    described = re.search(r'"dtype": ("\w+"(?: \| "\w+")*)', SPECIFICATION)
+    assert re.findall(r"\w+", described[1]) == list(messages.ITEM_BYTES)
+
+
+def test_the_tree_of_errors_is_drawn_whole():
+    drawn = re.findall(r"([A-Z]\w+) +([a-z-]+)$", errors.__doc__, re.MULTILINE)
+    assert {code: name for name, code in drawn} == {
+        code: kind.__name__ for code, kind in errors.BY_CODE.items() if code != "error"
+    }
+
+
 def test_every_code_has_one_sentence_that_says_what_to_do():
     sentences = list(errors.SENTENCES.values())
     assert len(set(sentences)) == len(sentences)

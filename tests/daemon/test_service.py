@@ -95,7 +95,7 @@ def test_stop_does_not_wait_for_an_engine_that_never_looks_up(state):
 
 def test_all_files_are_private(state):
     with connect():
-        modes = {path.name: stat.S_IMODE(path.lstat().st_mode) & 0o077 for path in state.folder.iterdir()}
+        modes = {path.name: stat.S_IMODE(path.lstat().st_mode) & 0o077 for path in state.path.iterdir()}
     assert {"service.sock", "connection.json", "daemon.log", "service.lock"} <= set(modes)
     assert not any(modes.values()), modes
 
@@ -104,20 +104,20 @@ def test_the_log_rotates(state):
     with service._log_file(state):
         for _ in range(120):
             logging.getLogger("test").warning("x" * (service.LOG_BYTES // 20))
-    sizes = [path.stat().st_size for path in state.folder.glob("daemon.log*")]
+    sizes = [path.stat().st_size for path in state.path.glob("daemon.log*")]
     assert len(sizes) == 1 + service.LOG_FILES
     assert max(sizes) <= service.LOG_BYTES
 
 
 def test_a_folder_that_is_not_private_is_refused(state, capsys):
-    state.folder.chmod(0o755)
+    state.path.chmod(0o755)
     text = refused(capsys)
     assert errors.UnsafePlace.sentence in text
     assert "chmod 700" in text
 
 
 def test_an_endpoint_of_its_own_is_announced(state):
-    folder = state.folder.parent / "elsewhere"
+    folder = state.path.parent / "elsewhere"
     folder.mkdir(mode=0o700)
     daemon = start_daemon("--endpoint", f"ipc://{folder}/own.sock")
     wait_for(discovery.find_service)
@@ -163,16 +163,16 @@ def test_the_cache_keeps_to_its_bytes_and_to_the_newest(state):
 def test_a_service_whose_folder_was_removed_ends(state):
     daemon = start_daemon()
     wait_for(state.connection_file.exists)
-    shutil.rmtree(state.folder)
+    shutil.rmtree(state.path)
     assert ended(daemon) == (0, "")
-    state.folder.mkdir(mode=0o700)
+    state.path.mkdir(mode=0o700)
 
 
 def test_systemd_is_told_and_its_watchdog_fed(state):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(state.folder / "notify"))
+        systemd.bind(str(state.path / "notify"))
         systemd.settimeout(PATIENCE)
-        environment = {**os.environ, "NOTIFY_SOCKET": str(state.folder / "notify"), "WATCHDOG_USEC": "200000"}
+        environment = {**os.environ, "NOTIFY_SOCKET": str(state.path / "notify"), "WATCHDOG_USEC": "200000"}
         daemon = start_daemon(env=environment)
         told = {systemd.recv(100) for _ in range(3)}
         assert told == {b"READY=1", b"WATCHDOG=1"}

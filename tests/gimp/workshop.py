@@ -83,7 +83,7 @@ class Service:
     def _launch(self, request: Path) -> None:
         command = os.environ.get("GIMP_COLORIZE_TEST_DAEMON")
         words = command.split() if command else [sys.executable, "-m", "colorize_daemon.main"]
-        environment = os.environ | {paths.OVERRIDE: str(self.state)}
+        environment = os.environ | {paths.STATE_VARIABLE: str(self.state)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
         request.unlink()
@@ -165,7 +165,7 @@ class Workshop:
 
     def run(self, words: Sequence[str], log: str, environment: Mapping[str, str] | None = None) -> int:
         """Runs a program inside with the profile; what it prints goes to the log, its exit status comes back."""
-        given = {"GIMP3_DIRECTORY": str(self.profile), paths.OVERRIDE: str(self.service.state), "HOME": "/tmp"}
+        given = {"GIMP3_DIRECTORY": str(self.profile), paths.STATE_VARIABLE: str(self.service.state), "HOME": "/tmp"}
         given[progress.OUTSIDE] = str(self.service.work)
         given |= {"PYTHONDONTWRITEBYTECODE": "1", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none"}
         command = self.host.command(words, shared=[self.folder], environment={**given, **(environment or {})})

@@ -1,7 +1,8 @@
 """`chroma` built otherwise, to compare with. The service cannot hold these."""
 
 import torch
-from colorize_engine.networks.chroma import AB_SCALE, Chroma, ChromaConfig, Embedding, Output, pool_hints
+from colorize_engine.colour.constants import AB_SCALE
+from colorize_engine.networks.chroma import Chroma, ChromaConfig, Embedding, Output, pool_hints
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -24,6 +24,9 @@ DELTA = 6.0 / 29.0
 A_SCALE = 500.0
 B_SCALE = 200.0
 
+# CIELAB's a and b of sRGB colours lie within -AB_SCALE..AB_SCALE.
+AB_SCALE = 110.0
+
 # Chroma as int16 (layout "ab16"): 1/256 of a unit.
 AB16_SCALE = 256.0
 

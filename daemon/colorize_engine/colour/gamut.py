@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from colorize_client import messages
 from torch import Tensor
 
 from colorize_engine.colour.constants import A_SCALE, AB16_SCALE, B_SCALE, XYZ_TO_RGB
@@ -28,7 +29,8 @@ CHROMA_LIMIT = 160.0
 ENCODE_STEPS = 65536
 
 # What `render` can deliver: channels and type.
-LAYOUTS = {"rgb8": (3, torch.uint8), "rgb16": (3, torch.uint16), "ab16": (2, torch.int16)}
+_TYPES = {"u8": torch.uint8, "u16": torch.uint16, "i16": torch.int16}
+LAYOUTS = {name: (channels, _TYPES[dtype]) for name, (dtype, channels) in messages.LAYOUTS.items()}
 
 # Keeps quotients finite where a chroma is 0.
 TINY = 1e-12

@@ -1,6 +1,6 @@
 """sRGB and CIELAB on numpy rows, without torch: for programs that must start at once, such as the command line.
 
-The constants are those of `cielab`. All functions take strips of rows, so that a picture of any size needs
+The constants are those of `constants`. All functions take strips of rows, so that a picture of any size needs
 only a strip's worth of float32.
 """
 
@@ -79,9 +79,9 @@ def merge(gray: np.ndarray, ab: np.ndarray, dtype: np.dtype) -> np.ndarray:
     levels = _levels(gray.dtype)
     f = _cube_root_table(levels)[gray]
     y = linear_table(levels)[gray]
-    red_green = _cube(f + ab[..., 0] * np.float32(1.0 / (AB16_SCALE * A_SCALE))) - y
-    yellow_blue = _cube(f - ab[..., 1] * np.float32(1.0 / (AB16_SCALE * B_SCALE))) - y
+    x_surplus = _cube(f + ab[..., 0] * np.float32(1.0 / (AB16_SCALE * A_SCALE))) - y
+    z_surplus = _cube(f - ab[..., 1] * np.float32(1.0 / (AB16_SCALE * B_SCALE))) - y
     rgb = np.empty((*gray.shape, 3), dtype)
     for channel, (x, _, z) in enumerate(XYZ_TO_RGB.astype(np.float32)):
-        rgb[..., channel] = encode(y + x * red_green + z * yellow_blue, dtype)
+        rgb[..., channel] = encode(y + x * x_surplus + z * z_surplus, dtype)
     return rgb

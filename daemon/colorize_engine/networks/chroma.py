@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from colorize_engine.colour.constants import AB_SCALE
 from colorize_engine.networks.bins import annealed_mean, bin_centres
 from colorize_engine.networks.encoders import ENCODERS, MEAN_LIGHTNESS
 from colorize_engine.networks.served import ServedNetwork
 
-AB_SCALE = 110.0  # ab / AB_SCALE lies within about -1..1
 REGRESSION_AT, DISTRIBUTION_AT = 1.0, 0.1  # temperatures between which the result moves from one head to the other
 # Temperature of the annealed mean, at most. Alone it is as colourful as the truth, and blotched with red; mixed by two
 # thirds (temperature 0.4) it is 0.9 dB nearer to the truth, and its FID is no worse when mixed by half.

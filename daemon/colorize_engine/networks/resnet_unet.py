@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 from torchvision.models.resnet import BasicBlock
 
+from colorize_engine.colour.constants import AB_SCALE
 from colorize_engine.networks.imagenet import DEVIATION, MEAN, load_encoder
 from colorize_engine.networks.served import AutomaticNetwork
 
-AB_SCALE = 110.0  # ab / AB_SCALE lies within -1..1, a tanh's range
 _PLACES = {  # of torchvision's layers within `Residual` and `Encoder.stem`
     "conv1": "body.0",
     "bn1": "body.1",
@@ -72,7 +72,7 @@ class ResNetUNet(AutomaticNetwork):
         return torch.tanh(self.last(torch.cat([self.up(x), picture], 1)))
 
     def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
-        return prediction * AB_SCALE
+        return prediction * AB_SCALE  # from -1..1, a tanh's range
 
 
 class Residual(nn.Module):

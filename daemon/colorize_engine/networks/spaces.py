@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from colorize_engine.colour.constants import A_SCALE, B_SCALE, WHITE
+from colorize_engine.colour.constants import A_SCALE, AB_SCALE, B_SCALE, WHITE
 from colorize_engine.colour.conversions import cube, cube_root, lab_to_srgb, linear_to_srgb, srgb_to_lab
 
 # u', v' of D65 (CIE 15:2004 section 8.2.2)
@@ -123,6 +123,6 @@ class _Yuv(ChromaSpace):
 
 
 # Ranges that hold all of sRGB: a -86..98, b -108..94; OpenCV's 8-bit ranges of u and v; BT.601's of U and V.
-CIELAB = _Lab("CIELAB", (-110.0, -110.0), (110.0, 110.0))
+CIELAB = _Lab("CIELAB", (-AB_SCALE, -AB_SCALE), (AB_SCALE, AB_SCALE))
 CIELUV = _Luv("CIELUV", (-134.0, -140.0), (220.0, 122.0))
 YUV = _Yuv("YUV", (-0.436, -0.615), (0.436, 0.615))

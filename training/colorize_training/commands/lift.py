@@ -17,6 +17,7 @@ from colorize_client import Options
 from colorize_client.options import CAUTIOUS
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer
+from colorize_engine.colour.constants import AB_SCALE
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.colour.gamut import render_band
 from colorize_engine.guided_lift import GuidedLift
@@ -32,7 +33,6 @@ from colorize_training.tables import write_rows
 FACTORS = (2, 4, 8, 16)  # pixels of a cell's side
 SIZE = 224  # of the pictures measured
 CROP, BATCH, LR = 96, 16, 2e-3
-AB_SCALE = 110.0
 
 # L (1, H, W), L of the grid (1, h, w), ab of the grid (2, h, w) -> ab (2, H, W)
 Lift = Callable[[Tensor, Tensor, Tensor], Tensor]

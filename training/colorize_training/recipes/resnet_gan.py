@@ -22,8 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from colorize_engine.colour.constants import AB_SCALE
 from colorize_engine.colour.conversions import srgb_to_lab
-from colorize_engine.networks.resnet_unet import AB_SCALE, ResNetUNet, ResNetUNetConfig
+from colorize_engine.networks.resnet_unet import ResNetUNet, ResNetUNetConfig
 from colorize_engine.networks.spaces import CIELAB
 from torch import Tensor, nn
 from torch.nn import functional as F

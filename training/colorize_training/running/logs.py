@@ -1,9 +1,13 @@
 """What a run leaves to read and to look at: CSV tables, TensorBoard events, curves as a picture."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colorize_training.figures import draw_curves
 from colorize_training.tables import Table
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class Logs:
@@ -36,7 +40,7 @@ class Logs:
                 self.events.add_scalar(f"{kind}/{name}", value, samples)
 
 
-def _tensorboard(out: Path, samples: int):
+def _tensorboard(out: Path, samples: int) -> "SummaryWriter | None":
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
