@@ -13,7 +13,7 @@ from records import Settings
 from text import DOMAIN, _
 from version import CLIENT
 
-NO_LAYER = "none"  # among the numbers of layers
+NO_HINTS = "none"  # the row beside those of layers, which have their numbers
 SPACING = 6
 
 
@@ -71,17 +71,17 @@ def _add_row(grid: Gtk.Grid, column: Gtk.SizeGroup, row: int, text: str, widget:
 def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> Gtk.Widget:
     """The image's transparent layers by name, and "No hints"; GIMP's own choosers have no such row."""
     combo = Gtk.ComboBoxText()
-    combo.append(NO_LAYER, _("No hints"))
+    combo.append(NO_HINTS, _("No hints"))
     for layer in layers.all_layers(image):
         if layer != photo and layer.has_alpha() and not parasites.carries_result(layer):
             combo.append(str(layer.get_id()), layer.get_name())
     hints = config.get_property("hints")
-    combo.set_active_id(str(hints.get_id()) if hints else NO_LAYER)
+    combo.set_active_id(str(hints.get_id()) if hints else NO_HINTS)
 
     def choose(_combo: Gtk.ComboBoxText) -> None:
-        chosen = combo.get_active_id() or NO_LAYER
-        config.set_property("hints", None if chosen == NO_LAYER else Gimp.Layer.get_by_id(int(chosen)))
-        config.set_property("find-hints", chosen != NO_LAYER)
+        chosen = combo.get_active_id() or NO_HINTS
+        config.set_property("hints", None if chosen == NO_HINTS else Gimp.Layer.get_by_id(int(chosen)))
+        config.set_property("find-hints", chosen != NO_HINTS)
 
     combo.connect("changed", choose)
     return combo

@@ -20,10 +20,10 @@ def collect(gimp: str) -> str:
     from colorize_client import connect
 
     with connect(client=CLIENT) as service:
-        return text(service.status(), service.models(), gimp)
+        return compose(service.status(), service.models(), gimp)
 
 
-def text(status: dict[str, Any], models: list[dict[str, Any]], gimp: str) -> str:
+def compose(status: dict[str, Any], models: list[dict[str, Any]], gimp: str) -> str:
     """The parts of the report, from the most asked-for to the longest."""
     return "\n\n".join([state(status), *map(card, models), versions(gimp), log(status)])
 

@@ -24,7 +24,7 @@ CHROMA = {"name": "chroma", "title": "Chroma", "licence": "CC0", "default": True
 
 
 def test_all_parts_in_order() -> None:
-    text = service_report.text(STATUS, [CHROMA, {"name": "other"}], GIMP)
+    text = service_report.compose(STATUS, [CHROMA, {"name": "other"}], GIMP)
     wanted = ("State: idle", "Model Chroma", "Model other", f"GIMP: {GIMP}", f"Plug-in: {VERSION}", "/nowhere")
     places = [text.find(part) for part in wanted]
     assert min(places) >= 0, text
@@ -41,7 +41,7 @@ def test_state_in_words() -> None:
 
 def test_service_that_says_nothing_about_itself() -> None:
     """A report is wanted most where the service is of another version."""
-    text = service_report.text({}, [{}], GIMP)
+    text = service_report.compose({}, [{}], GIMP)
     assert "Memory: 0 MB now, 0 MB at most" in text
     assert VERSION in text
 

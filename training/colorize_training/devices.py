@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-def pick_device(name: str, local_rank: int = 0) -> torch.device:
+def training_device(name: str, local_rank: int = 0) -> torch.device:
     """cuda (the one of this local rank), cpu, or the better one for auto.
 
     Raises ValueError where this machine has no such device.

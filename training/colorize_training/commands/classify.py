@@ -26,7 +26,7 @@ from tqdm import tqdm
 from colorize_training.backbones import CLASSIFIERS, load_part, starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, pack, planes
-from colorize_training.devices import pick_device
+from colorize_training.devices import training_device
 from colorize_training.figures import plt
 from colorize_training.pictures import draw_sheet, recolour
 from colorize_training.running import checkpoint
@@ -80,7 +80,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
-    arguments.device = pick_device(arguments.device)
+    arguments.device = training_device(arguments.device)
     training, test = (_labelled(s, arguments.out / "cache") for s in (arguments.data, arguments.test))
     classifier = _trained(training, arguments)
     shown = dict(_ways(test.pictures, arguments))

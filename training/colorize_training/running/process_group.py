@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from colorize_training.devices import pick_device
+from colorize_training.devices import training_device
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ProcessGroup:
         """Join what torchrun's environment describes: gloo on CPUs, nccl on CUDA, one device a process."""
         known = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
         rank, world_size, local_rank = (int(os.environ.get(name, default)) for name, default in known)
-        own = pick_device(device, local_rank)
+        own = training_device(device, local_rank)
         if world_size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
         return cls(rank, world_size, own)
