@@ -104,20 +104,20 @@ def installed_models(options: argparse.Namespace) -> ModelStore:
     def records() -> Sequence[WeightsRecord]:
         from colorize_engine import weights
 
-        with _as_error_reply(weights.BadWeights):
+        with _as_client_error(weights.BadWeights):
             return weights.available(options.weights, paths.candidates()[0].weights)
 
     def load(record: WeightsRecord) -> Colorizer:
         from colorize_engine import colorizer, weights
 
-        with _as_error_reply(weights.BadWeights):
+        with _as_client_error(weights.BadWeights):
             return colorizer.Colorizer.load(record, options.device)
 
     return ModelStore(records, load)
 
 
 @contextmanager
-def _as_error_reply(kind: type[Exception]) -> Iterator[None]:
+def _as_client_error(kind: type[Exception]) -> Iterator[None]:
     """The engine's own error as the one that clients know."""
     try:
         yield

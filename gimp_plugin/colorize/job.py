@@ -1,16 +1,20 @@
 """One run: read the photograph and its hints, have them coloured, put the colours into the image."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import layers
 import pixels
-from colorize_client import HintTiles, Picture
 from gi.repository import Gegl, Gimp
 from progress_bar import Progress
 from records import NO_LAYER, Settings
 from result_layer import Result
 from text import _
 from version import CLIENT
+
+if TYPE_CHECKING:  # imported where a photograph is read: a new hint layer need not wait for it
+    from colorize_client import HintTiles, Picture
 
 
 def colorize(photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings) -> tuple[Gimp.Layer, list[str]]:
@@ -33,6 +37,8 @@ def colorize(photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings) ->
 
 
 def _read(photo: Gimp.Layer, hints: Gimp.Layer | None) -> tuple[Picture, HintTiles | None]:
+    from colorize_client import HintTiles, Picture
+
     dtype, gray = pixels.gray_plane(photo)
     picture = Picture(photo.get_width(), photo.get_height(), dtype, gray)
     return picture, HintTiles(*pixels.hint_tiles(hints, photo)) if hints else None

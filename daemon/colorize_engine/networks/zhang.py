@@ -57,8 +57,8 @@ class ZhangRegression(AutomaticNetwork):
         return CIELAB.to_ab(prediction.float(), lightness)
 
 
-class ZhangClassification(AutomaticNetwork):
-    """L -> logits (B, K, H, W) over `bin_centres()`; temperature 1 gives the mean, towards 0 the mode."""
+class _OverBins(AutomaticNetwork):
+    """Gives a distribution over ab bins; the annealed mean makes a colour of it."""
 
     Config = ZhangConfig
     stride = 8
@@ -67,6 +67,16 @@ class ZhangClassification(AutomaticNetwork):
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
         self.register_buffer("centres", bin_centres(), persistent=False)
+
+    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
+        return annealed_mean(prediction, temperature, self.centres)
+
+
+class ZhangClassification(_OverBins):
+    """L -> logits (B, K, H, W) over `bin_centres()`; temperature 1 gives the mean, towards 0 the mode."""
+
+    def __init__(self, config: ZhangConfig | None = None) -> None:
+        super().__init__(config)
         self.trunk = _trunk()
         self.up = _deconvolutions()
         self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
@@ -74,11 +84,8 @@ class ZhangClassification(AutomaticNetwork):
     def predict(self, lightness: Tensor) -> Tensor:
         return self.last(self.up(self.trunk(lightness / 100)))
 
-    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
-        return annealed_mean(prediction, temperature, self.centres)
 
-
-class ZhangClassificationVgg(AutomaticNetwork):
+class ZhangClassificationVgg(_OverBins):
     """Transfer learning: VGG16's five blocks in place of blocks 1 to 7; logits (B, K, H, W) as above.
 
     VGG's fifth block has stride 16, from which the three deconvolutions of block 8 come back to half the picture's
@@ -87,13 +94,8 @@ class ZhangClassificationVgg(AutomaticNetwork):
     8 stays as it is. The input is the picture's gray value as RGB, normalized as VGG's training pictures were.
     """
 
-    Config = ZhangConfig
-    stride = 8
-    centres: Tensor  # (K, 2), see `bin_centres`
-
     def __init__(self, config: ZhangConfig | None = None) -> None:
         super().__init__(config)
-        self.register_buffer("centres", bin_centres(), persistent=False)
         self.encoder = _DilatedVgg()
         self.up = _deconvolutions()
         self.last = nn.Conv2d(WIDTH, len(self.centres), 1)
@@ -101,9 +103,6 @@ class ZhangClassificationVgg(AutomaticNetwork):
     def predict(self, lightness: Tensor) -> Tensor:
         rgb = normalize(YUV.lightness(lightness))  # (B, 3, H, W)
         return self.last(self.up(self.encoder(rgb)[-1]))
-
-    def colour(self, prediction: Tensor, lightness: Tensor, temperature: float) -> Tensor:
-        return annealed_mean(prediction, temperature, self.centres)
 
 
 class _DilatedVgg(VggStages):
