@@ -10,7 +10,15 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from colorize_client import ColorizeError, HintTiles, Options, Picture
-from colorize_client.errors import BadOptions, BadWeights, NoWeights, ProtocolError, ServiceError, UnknownModel
+from colorize_client.errors import (
+    BadOptions,
+    BadWeights,
+    NoDevice,
+    NoWeights,
+    ProtocolError,
+    ServiceError,
+    UnknownModel,
+)
 from colorize_engine.colour.rows import merge
 
 from colorize_cli.hintfile import read_hints
@@ -22,7 +30,7 @@ from colorize_cli.retry import RetryingClient
 from colorize_cli.writing import check_fits, check_target, write_result
 
 # What no other picture would escape either.
-HOPELESS = (ServiceError, ProtocolError, UnknownModel, NoWeights, BadWeights, BadOptions)
+HOPELESS = (ServiceError, ProtocolError, UnknownModel, NoWeights, BadWeights, NoDevice, BadOptions)
 _DTYPES = {np.dtype(np.uint8): "u8", np.dtype(np.uint16): "u16"}
 _NO_HINTS = "the hints picture is transparent everywhere, so no hints were used"
 _AB16 = np.dtype("<i2")

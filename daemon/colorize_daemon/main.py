@@ -25,6 +25,7 @@ from colorize_client.errors import (
     BadWeights,
     ColorizeError,
     LaunchFailed,
+    NoDevice,
     NoPlace,
     NotAllowed,
     UnsafePlace,
@@ -104,25 +105,25 @@ def installed_models(options: argparse.Namespace) -> ModelStore:
     def records() -> Sequence[WeightsRecord]:
         from colorize_engine import weights
 
-        with _as_client_error(weights.BadWeights):
+        with _as_client_error(weights.BadWeights, BadWeights):
             return weights.available(options.weights, paths.candidates()[0].weights)
 
     def load(record: WeightsRecord) -> Colorizer:
         from colorize_engine import colorizer, weights
 
-        with _as_client_error(weights.BadWeights):
+        with _as_client_error(weights.BadWeights, BadWeights), _as_client_error(colorizer.NoDevice, NoDevice):
             return colorizer.Colorizer.load(record, options.device)
 
     return ModelStore(records, load)
 
 
 @contextmanager
-def _as_client_error(kind: type[Exception]) -> Iterator[None]:
+def _as_client_error(kind: type[Exception], known: type[ColorizeError]) -> Iterator[None]:
     """The engine's own error as the one that clients know."""
     try:
         yield
     except kind as error:
-        raise BadWeights(str(error)) from error
+        raise known(str(error)) from error
 
 
 def _warm_up() -> None:

@@ -39,6 +39,10 @@ Check = Callable[[], None]
 Module = TypeVar("Module", bound=nn.Module)
 
 
+class NoDevice(ValueError):
+    """The machine has no such device; the text names those that it has."""
+
+
 def _no_check() -> None:
     """For callers that never stop a step."""
 
@@ -104,7 +108,7 @@ class Colorizer:
 
         Raises:
             weights.BadWeights: the file is damaged, or of a recipe that this version does not know.
-            ValueError: the machine has no such device.
+            NoDevice: the machine has no such device.
         """
         return cls(weights.load(record), record, choose_device(device))
 
@@ -245,12 +249,12 @@ def _hint_grid(embedding: Embedding, hints: HintTiles | None) -> HintGrid | None
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for `name`; auto takes CUDA, then MPS, then the CPU. Raises ValueError where it is not there."""
+    """The device for `name`; auto takes CUDA, then MPS, then the CPU. Raises NoDevice where it is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, usable in there.items() if usable))
     if not there.get(name.split(":")[0]):
-        raise ValueError(
+        raise NoDevice(
             f"this machine has no device {name!r}; choose one of {', '.join(k for k, v in there.items() if v)}"
         )
     return torch.device(name)

@@ -26,6 +26,7 @@
     │   ├── UnknownModel            unknown-model
     │   ├── NoWeights               no-weights
     │   ├── BadWeights              bad-weights
+    │   ├── NoDevice                no-device
     │   ├── Busy                    busy
     │   ├── OutOfMemory             out-of-memory
     │   ├── SlowReader              slow-reader
@@ -182,6 +183,11 @@ class NoWeights(RequestError):
 class BadWeights(RequestError):
     code = "bad-weights"
     sentence = "The model's file is damaged; run install.sh again, or choose another model."
+
+
+class NoDevice(RequestError):
+    code = "no-device"
+    sentence = "This computer cannot use the device that the colour service was given; start it with --device auto."
 
 
 class Busy(RequestError):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from colorize_client import HintTiles, Options
 from colorize_engine import weights
-from colorize_engine.colorizer import Colorizer, choose_device
+from colorize_engine.colorizer import Colorizer, NoDevice, choose_device
 from colorize_engine.network_input import NetworkInput, reduce_gray
 from skimage.color import lab2rgb, rgb2lab
 
@@ -187,7 +187,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_named() -> None:
     assert choose_device("cpu").type == "cpu"
-    with pytest.raises(ValueError, match="no device 'abacus'"):
+    with pytest.raises(NoDevice, match="no device 'abacus'"):
         choose_device("abacus")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Client, HintTiles, connect, discovery, launcher
+from colorize_client import Client, HintTiles, connect, discovery, errors, launcher
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
@@ -92,6 +92,21 @@ def test_memory_is_what_the_cache_says(engine_service, gray):
     memory = engine_service.status()["memory"]
     assert 0 < memory["cache_bytes"] <= memory["cache_budget"]
     assert memory["rss"] <= memory["peak_rss"]
+
+
+def test_a_device_that_is_not_there_is_a_sentence_and_the_service_goes_on():
+    words = [sys.executable, "-m", "colorize_daemon.main", "--device", "cuda"]
+    with private_state():
+        daemon = subprocess.Popen(words, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+        wait_for(discovery.find_service)
+        with connect(client="tests", launch=False) as client:
+            for _ in range(2):
+                with pytest.raises(errors.NoDevice, match="--device auto") as caught:
+                    client.colorize(picture_of(noise(40, 60)), on_band=Canvas(40, 60).on_band)
+                assert "no device 'cuda'" in caught.value.detail
+            assert client.status()["device"] == "cuda"
+            client.stop()
+        assert daemon.wait() == 0
 
 
 def test_hints_without_paint_are_named(engine_service, gray):
