@@ -114,7 +114,12 @@ def installed_models(options: argparse.Namespace) -> ModelStore:
         with _as_client_error(weights.BadWeights, BadWeights), _as_client_error(colorizer.NoDevice, NoDevice):
             return colorizer.Colorizer.load(record, options.device)
 
-    return ModelStore(records, load)
+    def release() -> None:
+        from colorize_engine import colorizer
+
+        colorizer.release_memory()
+
+    return ModelStore(records, load, release)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,16 @@ class ModelStore:
     Args:
         records: lists the installed weights; called for every request, so that new files are seen.
         load: makes a colorizer of one of them.
+        release: called when all were dropped: gives back the memory that the engine keeps for the next ones.
     """
 
     def __init__(
-        self, records: Callable[[], Sequence[WeightsRecord]], load: Callable[[WeightsRecord], Colorizer]
+        self,
+        records: Callable[[], Sequence[WeightsRecord]],
+        load: Callable[[WeightsRecord], Colorizer],
+        release: Callable[[], None] = lambda: None,
     ) -> None:
-        self._records, self._load = records, load
+        self._records, self._load, self._release = records, load, release
         self._loaded: dict[str, tuple[str, Colorizer]] = {}
 
     def find(self, name: str) -> WeightsRecord:
@@ -49,6 +54,8 @@ class ModelStore:
 
     def unload(self) -> None:
         self._loaded.clear()
+        gc.collect()
+        self._release()
 
     def loaded(self) -> list[str]:
         return sorted(self._loaded)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -29,6 +28,8 @@ log = logging.getLogger(__name__)
 
 NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
+# What PyTorch says in a RuntimeError, for a card's memory, its libraries', and the computer's.
+MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
 
 
@@ -114,18 +115,19 @@ class Worker:
             if job is not None:
                 self._do(job)
                 del job  # or its plane would stay in memory until the next one comes
-            elif not self.queue.closed:
+            elif not self.queue.closed and (len(self.cache) or self.store.loaded()):
+                log.info("idle: models and pictures leave memory")
                 self._unload()
 
     def _unload(self) -> None:
-        if len(self.cache) or self.store.loaded():
-            log.info("idle: models and pictures leave memory")
-            self.store.unload()
-            self.cache.clear()
-            gc.collect()
+        self.cache.clear()
+        self.store.unload()
 
     def _do(self, job: Job) -> None:
         reply = self._reply(job)
+        if isinstance(reply, ErrorReply) and reply.code == OutOfMemory.code:
+            log.warning("memory is full, models and pictures leave it: %s", reply.detail)
+            self._unload()  # not where the error was caught: as long as it lives, so does what the engine was making
         self.state = "idle"  # before the reply: whoever has it and asks is told the truth
         self.outgoing.put(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
 
@@ -143,8 +145,7 @@ class Worker:
             return failure(request_id, self._internal_error(error))
 
     def _internal_error(self, error: Exception) -> ColorizeError:
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's own
-            self._unload()
+        if _memory_is_full(error):
             return OutOfMemory(str(error))
         log.exception("a job failed")
         return InternalError(f"{type(error).__name__}: {error}")
@@ -228,6 +229,11 @@ class Worker:
         array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
         band = Band(job.request.id, y, rows.shape[0], array)
         self.outgoing.put(OutgoingMessage(job.client, codec.encode(band), job, credit=rows.nbytes))
+
+
+def _memory_is_full(error: Exception) -> bool:
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(words in said for words in MEMORY_IS_FULL)
 
 
 def failure(request_id: str, error: ColorizeError) -> ErrorReply:

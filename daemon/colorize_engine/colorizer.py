@@ -260,6 +260,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def release_memory() -> None:
+    """Give the memory of a card back to it: PyTorch keeps what freed tensors had, for itself. Without CUDA, nothing."""
+    torch.cuda.empty_cache()
+
+
 def fuse_batch_norms(module: Module) -> Module:
     """Fold every batch norm that follows a convolution in a Sequential into it; the function stays the same."""
     for name, child in list(module.named_children()):

@@ -181,6 +181,33 @@ def test_a_failing_engine_is_an_error_and_the_service_goes_on(service, model, ki
     assert service.colorize(picture, on_band=canvas.on_band)["model"]["name"] == "standin"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 20.00 MiB.",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_whatever_memory_is_full_models_and_pictures_leave_it(state, said):
+    """What PyTorch says in a RuntimeError of no class of its own."""
+
+    def load(record: object) -> None:
+        raise RuntimeError(said)
+
+    picture, canvas = picture_of(noise(20, 20, seed=16)), Canvas(20, 20)
+    with running_server(state.endpoint) as worker, connect(launch=False) as client:
+        client.colorize(picture, on_band=canvas.on_band)
+        assert client.status()["models"] == ["standin"]
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(errors.OutOfMemory) as caught:
+            patch.setattr(worker.store, "_load", load)
+            client.colorize(picture, options=Options("slow"), on_band=canvas.on_band)
+        assert caught.value.detail == said
+        status = client.status()
+        assert (status["models"], status["memory"]["cache_bytes"]) == ([], 0)
+        assert client.colorize(picture, on_band=canvas.on_band)["encoded"]
+
+
 def test_a_picture_that_is_not_known_is_asked_for_before_the_model_is_loaded(dealer):
     dealer.send(*ask_for(picture_of(noise(20, 20, seed=15)), "x", "damaged", with_plane=False))
     assert dealer.read_until("need-image")[0]["key"] == picture_of(noise(20, 20, seed=15)).key
