@@ -21,6 +21,7 @@ from colorize_client import Client, Picture, connect, end_by_force, launcher, pa
 from colorize_client.paths import StateFolder
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
+from colorize_daemon.model_store import ModelStore
 from colorize_daemon.server import Server, open_router
 from colorize_daemon.worker import Counters, Worker
 from progress import wait_until
@@ -110,9 +111,9 @@ def dealer(shared_state: StateFolder) -> Iterator[Dealer]:
 
 
 @contextmanager
-def running_server(endpoint: str, **options: object) -> Iterator[Worker]:
+def running_server(endpoint: str, store: ModelStore | None = None, **options: object) -> Iterator[Worker]:
     """A server in a thread of this process, for settings that the command line does not have."""
-    worker = Worker(make_store(), EmbeddingCache(1 << 28), JobQueue(), OutgoingQueue(), Counters())
+    worker = Worker(store or make_store(), EmbeddingCache(1 << 28), JobQueue(), OutgoingQueue(), Counters())
     with zmq.Context() as context, open_router(context) as router:
         router.bind(endpoint)
         server = Server(router, worker, {}, **options)
