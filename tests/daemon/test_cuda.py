@@ -141,10 +141,13 @@ def test_a_full_card_is_a_sentence_and_the_next_picture_is_coloured(state, photo
         client.colorize(picture_of(second), on_band=plain.on_band)
         loaded = torch.cuda.memory_allocated()
         with full_card():
+            reserved = torch.cuda.memory_reserved()
             with pytest.raises(errors.OutOfMemory) as caught:
                 client.colorize(picture_of(first), STROKES, on_band=Canvas(*first.shape).on_band)
             assert "out of memory" in caught.value.detail
             assert client.status()["models"] == []
+            returned = reserved - torch.cuda.memory_reserved()  # to the card, and not to PyTorch alone
+            assert returned > SHIPPED["chroma"].path.stat().st_size  # half of what the weights take there
         assert torch.cuda.memory_allocated() < loaded
         assert client.colorize(picture_of(second), on_band=again.on_band)["encoded"]
     assert levels_apart(plain.pixels, again.pixels) <= RGB_LEVELS
