@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 from colorize_client import ColorizeError, Options
 
@@ -90,14 +91,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
     for each in fields(Options):
-        kind = _number(*each.metadata["limits"]) if "limits" in each.metadata else str
-        name, words = "--" + each.name.replace("_", "-"), each.metadata
-        add(name, metavar=words["metavar"], type=kind, default=each.default, help=words["help"])
+        _add_option(parser, each)
     add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")
     add("--overwrite", action="store_true", help="replace results that are there already; originals never are")
     add("--json", action="store_true", help="print one JSON object per picture")
     add("--version", action="version", version=f"%(prog)s {VERSION}")
     return parser
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Field[Any]) -> None:
+    name, words = "--" + option.name.replace("_", "-"), option.metadata
+    if option.default is False:
+        parser.add_argument(name, action="store_true", help=words["help"])
+        return
+    kind = _number(*words["limits"]) if "limits" in words else str
+    parser.add_argument(name, metavar=words["metavar"], type=kind, default=option.default, help=words["help"])
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:

@@ -126,7 +126,7 @@ class Client:
         Args:
             picture: the photograph's gray plane.
             hints: colours to obey, None for none.
-            options: model, saturation, temperature.
+            options: model, saturation, temperature, alike, reach.
             layout: "rgb8" or "rgb16" (rows, width, 3) sRGB-encoded with the photograph's own L, or "ab16"
                 (rows, width, 2) i16 of 256 * CIELAB D65 a, b.
             on_band: called with (y, rows, bytes), from the top to the bottom, every row once.

@@ -121,6 +121,14 @@ class _Fields:
             raise self.fail(name, f"a number {low:g}..{high:g}")
         return float(value)
 
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.fail(name, "true or false")
+        return value
+
     def choice(self, name: str, among: Sequence[str], default: str) -> str:
         value = self._values.get(name, default)
         if not isinstance(value, str) or value not in among:
@@ -255,8 +263,10 @@ def _colorize(request_id: str, given: _Fields) -> Colorize:
     return Colorize(request_id, image, hints, Options(**values), chosen.choice("layout", tuple(LAYOUTS), "rgb8"))
 
 
-def _option(given: _Fields, option: Field[Any]) -> str | float:
+def _option(given: _Fields, option: Field[Any]) -> str | float | bool:
     default: Any = option.default
+    if isinstance(default, bool):
+        return given.flag(option.name, default)
     if isinstance(default, str):
         return given.text(option.name, MAX_OPTION_CHARS, default)
     low, high = option.metadata["limits"]

@@ -18,6 +18,10 @@ def _number(default: float, low: float, high: float, metavar: str, text: str) ->
     return field(default=default, metadata={"limits": (low, high), "metavar": metavar, "help": text})
 
 
+def _flag(text: str) -> Any:
+    return field(default=False, metadata={"help": text})
+
+
 def _text(default: str, metavar: str, text: str) -> Any:
     return field(default=default, metadata={"metavar": metavar, "help": text})
 
@@ -30,11 +34,15 @@ class Options:
         model: name of the weights, "" for the default.
         saturation: factor 0..2 on the chroma that the network chose; the colours of hints keep theirs.
         temperature: 0.05 (vivid) .. 1 (cautious).
+        alike: a stroke also means everything that is like the thing it lies on.
+        reach: 0 (small) .. 1 (large), the regions around strokes: 0.5 is what the network holds likeliest.
     """
 
     model: str = _text("", "NAME", "one that `gimp-colorize models` lists")
     saturation: float = _number(1.0, 0.0, 2.0, "S", "%(default)s: as it is")
     temperature: float = _number(0.4, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
+    alike: bool = _flag("each hint also colours what is like the thing it lies on")
+    reach: float = _number(0.5, 0.0, 1.0, "R", "regions around hints: 0 small, 1 large; default %(default)s")
 
     @classmethod
     def from_vividness(cls, vividness: float, **others: Any) -> Options:

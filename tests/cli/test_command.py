@@ -112,6 +112,8 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, run: Callable) -> None:
         [],
         ["a.png", "--saturation", "3"],
         ["a.png", "--temperature", "nan"],
+        ["a.png", "--reach", "1.5"],
+        ["a.png", "--alike=yes"],
         ["a.png", "--format", "gif"],
         ["a.png", "--variants", "3"],
         ["a.png", "-o", "b.png", "--format", "jpeg"],

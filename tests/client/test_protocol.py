@@ -77,6 +77,8 @@ def test_the_specification_states_every_options_default_and_limits(option):
         low, high = option.metadata["limits"]
         assert f"{low:g}..{high:g}" in row
         assert row.endswith(f"default {option.default:g} |")
+    elif isinstance(option.default, bool):
+        assert row.endswith(f"default {json.dumps(option.default)} |")
     else:
         assert '"" for the default' in row
 
@@ -144,6 +146,10 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
         (colorize(saturation="1"), errors.BadOptions, "saturation"),
         (colorize(temperature=0), errors.BadOptions, "temperature"),
         (colorize(temperature=float("inf")), errors.BadOptions, "temperature"),
+        (colorize(alike=1), errors.BadOptions, "alike: expected true or false, got 1"),
+        (colorize(alike="no"), errors.BadOptions, "alike"),
+        (colorize(reach=1.01), errors.BadOptions, "reach"),
+        (colorize(reach=True), errors.BadOptions, "reach"),
         (colorize(layout="cmyk"), errors.BadOptions, "layout"),
         (colorize(layout=["rgb8"]), errors.BadOptions, "layout"),
         (colorize(model=7), errors.BadOptions, "model"),
