@@ -14,10 +14,10 @@ trap 'rm -rf -- "$scratch"' EXIT
 python3 - > "$scratch/sentences.py" <<'PYTHON'
 import ast
 from pathlib import Path
-places = {"colorize_client/errors.py": "sentence", "../daemon/colorize_daemon/worker.py": "NOTHING_PAINTED"}
-for file, name in places.items():
+places = {"colorize_client/errors.py": ["sentence"], "../daemon/colorize_daemon/worker.py": ["NOTHING_PAINTED", "NOTHING_KEPT"]}
+for file, names in places.items():
     for node in ast.walk(ast.parse(Path(file).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in names:
             print(f"_({ast.literal_eval(node.value)!r})")
 PYTHON
 xgettext --language=Python --from-code=UTF-8 --keyword=marked --no-location --no-wrap --sort-output \

@@ -1,8 +1,8 @@
 """A small honest engine for tests of the service and the command line: its colours are those that a test can compute.
 
-In RGB, red is raised and blue lowered by `TINT * saturation`, and hints replace the colour of their own pixels. As
-chroma it is a smooth function of lightness inside the sRGB gamut. Models with other names misbehave on purpose, one way
-each.
+In RGB, red is raised and blue lowered by `TINT * saturation`, and hints replace the colour of their own pixels, less
+those that are kept. As chroma it is a smooth function of lightness inside the sRGB gamut. Models with other names
+misbehave on purpose, one way each.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Embedding:
 class Prediction:
     saturation: float
     hints: HintTiles | None
+    kept: HintTiles | None
 
     @property
     def hint_cells(self) -> int:
@@ -72,7 +73,12 @@ class Prediction:
 
 
 def paint(
-    gray: np.ndarray, layout: str, saturation: float = 1.0, hints: HintTiles | None = None, top: int = 0
+    gray: np.ndarray,
+    layout: str,
+    saturation: float = 1.0,
+    hints: HintTiles | None = None,
+    top: int = 0,
+    kept: HintTiles | None = None,
 ) -> np.ndarray:
     """The colours (H, W, channels) of rows of gray that begin at row `top` of the picture."""
     if layout == "ab16":
@@ -81,9 +87,15 @@ def paint(
         return np.round(AB16_SCALE * np.stack([chroma, chroma], axis=-1)).astype("<i2")
     eight = (gray if gray.dtype == np.uint8 else gray // 257).astype(np.int16)
     tint = int(TINT * saturation)
-    picture = np.stack([eight + tint, eight, eight - tint], axis=-1).clip(0, 255).astype(np.uint8)
-    for (x, y, w, h), pixels in zip(hints.tiles, hints.data, strict=True) if hints else ():
-        _obey(picture, x, y - top, np.frombuffer(pixels, np.uint8).reshape(h, w, 4))
+    plain = np.stack([eight + tint, eight, eight - tint], axis=-1).clip(0, 255).astype(np.uint8)
+    picture = plain.copy()
+    for place, painted in _tiles(hints, top):
+        part, there = _common(picture, painted, *place)
+        part[there[..., 3] > 0] = there[there[..., 3] > 0][:, :3]
+    for place, painted in _tiles(kept, top):
+        part, there = _common(picture, painted, *place)
+        unhinted, _ = _common(plain, painted, *place)
+        part[there[..., 3] > 0] = unhinted[there[..., 3] > 0]
     return picture if layout == "rgb8" else picture.astype("<u2") * 257
 
 
@@ -93,11 +105,16 @@ def lightness(gray: np.ndarray) -> np.ndarray:
     return np.where(y > (6 / 29) ** 3, 116.0 * np.cbrt(y) - 16.0, y * 903.3)
 
 
-def _obey(picture: np.ndarray, x: int, y: int, painted: np.ndarray) -> None:
-    painted = painted[max(0, -y) : max(0, picture.shape[0] - y)]
-    part = picture[max(0, y) : max(0, y) + painted.shape[0], x : x + painted.shape[1]]
-    opaque = painted[..., 3] > 0
-    part[opaque] = painted[opaque][:, :3]
+def _tiles(tiles: HintTiles | None, top: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """The place (x, y) of each tile in rows that begin at `top`, and its pixels (h, w, 4)."""
+    for (x, y, w, h), pixels in zip(tiles.tiles, tiles.data, strict=True) if tiles else ():
+        yield (x, y - top), np.frombuffer(pixels, np.uint8).reshape(h, w, 4)
+
+
+def _common(picture: np.ndarray, tile: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the rows of a picture and a tile at x, y have in common: the part of each."""
+    tile = tile[max(0, -y) : max(0, picture.shape[0] - y)]
+    return picture[max(0, y) : max(0, y) + tile.shape[0], x : x + tile.shape[1]], tile
 
 
 class StandIn:
@@ -119,8 +136,15 @@ class StandIn:
             raise MemoryError("no more")
         return Embedding(gray)
 
-    def predict(self, embedding: Embedding, hints: HintTiles | None, options: Options, check: Check) -> Prediction:
-        return Prediction(options.saturation, hints)
+    def predict(
+        self,
+        embedding: Embedding,
+        hints: HintTiles | None,
+        options: Options,
+        check: Check,
+        kept: HintTiles | None = None,
+    ) -> Prediction:
+        return Prediction(options.saturation, hints, kept)
 
     def render(
         self, embedding: Embedding, prediction: Prediction, layout: str, check: Check
@@ -130,7 +154,7 @@ class StandIn:
             if self.name == "slow-bands":
                 time.sleep(0.05)
             rows = embedding.gray[y : y + BAND_ROWS]
-            yield y, paint(rows, layout, prediction.saturation, prediction.hints, y)
+            yield y, paint(rows, layout, prediction.saturation, prediction.hints, y, prediction.kept)
             self._fail_after_a_band(check)
 
     def _fail_after_a_band(self, check: Check) -> None:

@@ -18,6 +18,7 @@ def colorize(
     problems: Sequence[PictureError],
     options: Options,
     hints: Path | None,
+    kept: Path | None,
     overwrite: bool,
     as_json: bool,
 ) -> int:
@@ -31,7 +32,7 @@ def colorize(
         for problem in problems:
             report.failed(problem.path, problem.reason, "picture")
         with RetryingClient() as service:
-            colorize_all(list(jobs), Settings(options, hints, overwrite), service, report)
+            colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
     except ColorizeError:  # reported with the picture that met it
         report.unreached()
     finally:

@@ -1,4 +1,4 @@
-"""Colour hints from a picture: what is painted on it, cut into tiles."""
+"""Strokes from a picture, hints or what is kept: what is painted on it, cut into tiles."""
 
 from pathlib import Path
 
@@ -36,8 +36,8 @@ def _check_aspect(path: Path, image: pyvips.Image, width: int, height: int) -> N
     one_pixel = max(1.0 / image.width, 1.0 / image.height)
     if abs(across / down - 1.0) > max(ASPECT_TOLERANCE, one_pixel):
         reason = (
-            f"the hints have {image.width} x {image.height} pixels and the photograph {width} x {height}; "
-            "paint them on a layer of the photograph's size"
+            f"it has {image.width} x {image.height} pixels and the photograph {width} x {height}; "
+            "paint on a layer of the photograph's size"
         )
         raise PictureError(path, reason)
 

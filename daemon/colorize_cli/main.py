@@ -26,6 +26,8 @@ examples:
   gimp-colorize portrait.tif                     writes portrait-colorized.tif
   gimp-colorize album -o coloured                every picture below album, in the same folders below coloured
   gimp-colorize street.jpg --hints strokes.png   obeys the colours painted on strokes.png
+  gimp-colorize street.jpg --hints strokes.png --keep faces.png --reach 0.3
+                                                 smaller regions, and none over what is painted on faces.png
 
 Results keep the depth (8 or 16 bits), colour profile, EXIF, resolution and transparency of the file, and its
 lightness. In the same format the pixels keep their order and the orientation tag; another format is written upright.
@@ -69,7 +71,7 @@ def _colorize(words: list[str]) -> int:
     except UsageError as error:
         parser.error(str(error))
     options = Options(**{each.name: getattr(given, each.name) for each in fields(Options)})
-    failures = commands.colorize(jobs, problems, options, given.hints, given.overwrite, given.json)
+    failures = commands.colorize(jobs, problems, options, given.hints, given.keep, given.overwrite, given.json)
     return SOME_FAILED if failures else DONE
 
 
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the result's name, or a folder for results; default: beside IN",
     )
     add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
+    add("--keep", metavar="PNG", type=Path, help="what hints leave as it is: painted in any colour, else as --hints")
     for each in fields(Options):
         _add_option(parser, each)
     add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")

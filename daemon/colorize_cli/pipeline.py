@@ -33,6 +33,7 @@ from colorize_cli.writing import check_fits, check_target, write_result
 HOPELESS = (ServiceError, ProtocolError, UnknownModel, NoWeights, BadWeights, NoDevice, BadOptions)
 _DTYPES = {np.dtype(np.uint8): "u8", np.dtype(np.uint16): "u16"}
 _NO_HINTS = "the hints picture is transparent everywhere, so no hints were used"
+_NOTHING_KEPT = "the picture of what to keep is transparent everywhere, so nothing was kept"
 _AB16 = np.dtype("<i2")
 
 Item = TypeVar("Item")
@@ -45,6 +46,7 @@ class Settings:
 
     options: Options
     hints: Path | None
+    kept: Path | None
     overwrite: bool
 
 
@@ -78,6 +80,7 @@ class _Task:
     photograph: Photograph
     picture: Picture
     hints: HintTiles | None
+    kept: HintTiles | None
     notes: tuple[str, ...]
 
 
@@ -104,18 +107,26 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
 
 
 def _prepare(job: Job, settings: Settings) -> _Task:
-    """All that can be done without the service: refuse what cannot be written, decode, hash, cut the hints."""
+    """All that can be done without the service: refuse what cannot be written, decode, hash, cut the strokes."""
     check_target(job.source, job.target, settings.overwrite)
     photograph = read_photograph(job.source)
     check_fits(photograph, job.format)
     plane = memoryview(photograph.gray.astype(photograph.gray.dtype.newbyteorder("<"), copy=False)).cast("B")
     picture = Picture(photograph.width, photograph.height, _DTYPES[photograph.gray.dtype], plane)
     _ = picture.key  # computed here, beside the service's work on the picture before
-    hints, notes = None, photograph.notes
-    if settings.hints is not None:
-        hints = read_hints(settings.hints, photograph.width, photograph.height)
-        notes += () if hints.tiles else (_NO_HINTS,)
-    return _Task(photograph, picture, hints, notes)
+    hints, kept = (_strokes(path, photograph) for path in (settings.hints, settings.kept))
+    empty = [note for tiles, note in ((hints, _NO_HINTS), (kept, _NOTHING_KEPT)) if tiles and not tiles.tiles]
+    return _Task(photograph, picture, hints, kept, (*photograph.notes, *empty))
+
+
+def _strokes(path: Path | None, photograph: Photograph) -> HintTiles | None:
+    """What is painted on a picture of strokes; what is wrong with that is said of the photograph, with its name."""
+    if path is None:
+        return None
+    try:
+        return read_hints(path, photograph.width, photograph.height)
+    except PictureError as problem:
+        raise PictureError(path, str(problem)) from problem
 
 
 def _colour(
@@ -130,7 +141,7 @@ def _colour(
     def progress(stage: str, fraction: float) -> None:
         listener.progress(job, fraction)
 
-    return result, service.colorize(task.picture, task.hints, options, take, progress)
+    return result, service.colorize(task.picture, task.hints, task.kept, options, take, progress)
 
 
 def _one_ahead(work: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Value]]]:

@@ -19,28 +19,38 @@ class RetryingClient:
         self._client: Client | None = None
 
     def colorize(
-        self, picture: Picture, hints: HintTiles | None, options: Options, on_band: OnBand, on_progress: OnProgress
+        self,
+        picture: Picture,
+        hints: HintTiles | None,
+        kept: HintTiles | None,
+        options: Options,
+        on_band: OnBand,
+        on_progress: OnProgress,
     ) -> dict[str, Any]:
         """Chroma of a picture in bands of layout "ab16", see `Client.colorize`; bands may come again from the top.
 
         Raises ColorizeError: a service that fails is started again once, and its second failure raised.
         """
+
+        def ask() -> dict[str, Any]:
+            return self._connected().colorize(
+                picture, hints, options, kept=kept, layout="ab16", on_band=on_band, on_progress=on_progress
+            )
+
         try:
-            return self._ask(picture, hints, options, on_band, on_progress)
+            return ask()
         except RETRIED:
             self.close()
         try:
-            return self._ask(picture, hints, options, on_band, on_progress)
+            return ask()
         except RETRIED:
             self.close()
             raise
 
-    def _ask(
-        self, picture: Picture, hints: HintTiles | None, options: Options, on_band: OnBand, on_progress: OnProgress
-    ) -> dict[str, Any]:
+    def _connected(self) -> Client:
         if self._client is None:
             self._client = connect(client=CLIENT_NAME, launch=True)
-        return self._client.colorize(picture, hints, options, layout="ab16", on_band=on_band, on_progress=on_progress)
+        return self._client
 
     def close(self) -> None:
         if self._client is not None:

@@ -31,6 +31,7 @@ MAX_DETAIL_CHARS = 4000
 # What PyTorch says in a RuntimeError, for a card's memory, its libraries', and the computer's.
 MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
+NOTHING_KEPT = "The strokes that keep things as they are show nowhere, so nothing was kept."
 
 
 @dataclass
@@ -158,9 +159,9 @@ class Worker:
         colorizer = self._load(job, record, timings)
         embedding, encoded = self._embedding(job, record, colorizer, timings)
         self._advance(job, "hints")
-        hints = HintTiles.from_wire(request.hints) if request.hints else None
+        hints, kept = (HintTiles.from_wire(tiles) if tiles else None for tiles in (request.hints, request.kept))
         with timings.measure("predict"):
-            prediction = colorizer.predict(embedding, hints, request.options, check=job.check)
+            prediction = colorizer.predict(embedding, hints, request.options, check=job.check, kept=kept)
         self.counters.predictions += 1
         with timings.measure("lift"):
             self._render(job, colorizer, embedding, prediction)
@@ -172,7 +173,7 @@ class Worker:
             "encoded": encoded,
             "hint_cells": int(prediction.hint_cells),
             "timings": asdict(timings),
-            "notes": [NOTHING_PAINTED] if hints and not prediction.hint_cells else [],
+            "notes": _notes(hints, prediction, kept),
         }
 
     def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
@@ -229,6 +230,16 @@ class Worker:
         array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
         band = Band(job.request.id, y, rows.shape[0], array)
         self.outgoing.put(OutgoingMessage(job.client, codec.encode(band), job, credit=rows.nbytes))
+
+
+def _notes(hints: HintTiles | None, prediction: Prediction, kept: HintTiles | None) -> list[str]:
+    notes = [NOTHING_PAINTED] if hints and not prediction.hint_cells else []
+    return notes + ([NOTHING_KEPT] if kept and not _shows(kept) else [])
+
+
+def _shows(tiles: HintTiles) -> bool:
+    """Whether any pixel is not wholly transparent."""
+    return any(np.frombuffer(pixels, np.uint8)[3::4].any() for pixels in tiles.data)
 
 
 def _memory_is_full(error: Exception) -> bool:

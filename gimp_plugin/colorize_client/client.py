@@ -117,6 +117,7 @@ class Client:
         hints: HintTiles | None = None,
         options: Options | None = None,
         *,
+        kept: HintTiles | None = None,
         layout: str = "rgb8",
         on_band: OnBand,
         on_progress: OnProgress = lambda stage, fraction: None,
@@ -127,6 +128,7 @@ class Client:
             picture: the photograph's gray plane.
             hints: colours to obey, None for none.
             options: model, saturation, temperature, alike, reach.
+            kept: strokes of any colour: the things that they lie on stay as they are without hints. None for none.
             layout: "rgb8" or "rgb16" (rows, width, 3) sRGB-encoded with the photograph's own L, or "ab16"
                 (rows, width, 2) i16 of 256 * CIELAB D65 a, b.
             on_band: called with (y, rows, bytes), from the top to the bottom, every row once.
@@ -139,7 +141,7 @@ class Client:
         Raises:
             RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
         """
-        request = _request(picture, hints if hints and hints.tiles else None, options or Options(), layout)
+        request = _request(picture, hints, options or Options(), layout, kept)
         job = _Job(self._wire, picture, request, on_band, on_progress)
         try:
             return job.run()
@@ -175,13 +177,19 @@ def _new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _request(picture: Picture, hints: HintTiles | None, options: Options, layout: str) -> messages.Colorize:
+def _request(
+    picture: Picture, hints: HintTiles | None, options: Options, layout: str, kept: HintTiles | None
+) -> messages.Colorize:
+    strokes, staying = (
+        tiles.to_wire(picture.width, picture.height) if tiles and tiles.tiles else None for tiles in (hints, kept)
+    )
     return messages.Colorize(
         _new_id(),
         messages.Image(picture.key, picture.width, picture.height),
-        hints.to_wire(picture.width, picture.height) if hints else None,
+        strokes,
         options,
         layout,
+        staying,
     )
 
 

@@ -244,23 +244,25 @@ def _image(given: _Fields) -> Image:
 def _hints(given: _Fields, image: Image) -> Hints:
     tiles = given.array("tiles", ("u16",), (None, 4))
     if tiles.shape[0] > MAX_TILES:
-        raise BadHints(f"{tiles.shape[0]} hint tiles, at most {MAX_TILES} are accepted")
+        raise BadHints(f"{given.where}: {tiles.shape[0]} tiles, at most {MAX_TILES} are accepted")
     pixels = 0
     for x, y, w, h in unpack_tiles(tiles):
         if not (w and h and x + w <= image.width and y + h <= image.height):
-            raise BadHints(f"hint tile {x},{y} {w}x{h} does not lie in a picture of {image.width}x{image.height}")
+            size = f"{image.width}x{image.height}"
+            raise BadHints(f"{given.where}: tile {x},{y} {w}x{h} does not lie in a picture of {size}")
         pixels += w * h
     if pixels > image.width * image.height:
-        raise BadHints(f"hint tiles of {pixels} pixels over a picture of {image.width * image.height}")
+        raise BadHints(f"{given.where}: tiles of {pixels} pixels over a picture of {image.width * image.height}")
     return Hints(tiles, given.array("array", ("u8",), (4 * pixels,)))
 
 
 def _colorize(request_id: str, given: _Fields) -> Colorize:
     image = _image(given.inside("image", BadPicture))
-    hints = _hints(given.inside("hints", BadHints), image) if "hints" in given else None
+    hints, kept = (_hints(given.inside(name, BadHints), image) if name in given else None for name in ("hints", "kept"))
     chosen = given.refusing(BadOptions)
     values: dict[str, Any] = {each.name: _option(chosen, each) for each in fields(Options)}
-    return Colorize(request_id, image, hints, Options(**values), chosen.choice("layout", tuple(LAYOUTS), "rgb8"))
+    layout = chosen.choice("layout", tuple(LAYOUTS), "rgb8")
+    return Colorize(request_id, image, hints, Options(**values), layout, kept)
 
 
 def _option(given: _Fields, option: Field[Any]) -> str | float | bool:

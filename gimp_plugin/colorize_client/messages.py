@@ -60,7 +60,8 @@ class Image:
 
 @dataclass(frozen=True)
 class Hints:
-    """Painted rectangles in the photograph's pixels: `tiles` u16 (n, 4) of x, y, w, h; `array` u8 flat RGBA."""
+    """Painted rectangles in the photograph's pixels, hints or what is kept: `tiles` u16 (n, 4) of x, y, w, h; `array` u8
+    flat RGBA."""
 
     tiles: Array
     array: Array
@@ -94,6 +95,7 @@ class Colorize:
     hints: Hints | None = None
     options: Options = Options()  # in the message its fields stand beside the others
     layout: str = "rgb8"
+    kept: Hints | None = None
 
 
 @dataclass(frozen=True)

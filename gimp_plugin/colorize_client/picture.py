@@ -58,7 +58,7 @@ def picture_key(plane: Array) -> str:
 
 @dataclass(frozen=True)
 class HintTiles:
-    """Rectangles cut from the hint layer, in the photograph's pixels.
+    """Rectangles cut from a layer with strokes, hints or what is kept, in the photograph's pixels.
 
     Args:
         tiles: (x, y, w, h) of each rectangle, inside the photograph.

@@ -203,6 +203,26 @@ def test_hints_that_do_not_fit_name_both_sizes(tmp_path: Path, run: Callable) ->
     assert "64 x 48" in done.err
 
 
+def test_what_is_kept_reaches_the_service(tmp_path: Path, run: Callable) -> None:
+    for name, rows in (("strokes", slice(10, 30)), ("keep", slice(20, 25)), ("nothing", slice(0, 0))):
+        painted = np.zeros((48, 64, 4), np.uint8)
+        painted[rows, 20:25] = (200, 30, 40, 255)
+        Image.fromarray(painted).save(tmp_path / f"{name}.png")
+    strokes = [photo(tmp_path / "one.png"), "--hints", tmp_path / "strokes.png", "--json", "--overwrite"]
+    done = run(*strokes, "--keep", tmp_path / "keep.png")
+    assert (done.objects[0]["hint_cells"], done.objects[0]["notes"]) == (100, [])
+    done = run(*strokes, "--keep", tmp_path / "nothing.png")
+    assert any("nothing was kept" in note for note in done.objects[0]["notes"])
+
+
+@pytest.mark.parametrize("option", ["--hints", "--keep"])
+def test_strokes_that_cannot_be_read_are_named(tmp_path: Path, run: Callable, option: str) -> None:
+    done = run(photo(tmp_path / "one.png"), option, tmp_path / "nowhere.png")
+    assert done.status == 1
+    assert "one.png" in done.err
+    assert "nowhere.png: there is no such file" in done.err
+
+
 def test_empty_hints_are_said(tmp_path: Path, run: Callable) -> None:
     Image.fromarray(np.zeros((48, 64, 4), np.uint8)).save(tmp_path / "strokes.png")
     done = run(photo(tmp_path / "one.png"), "--hints", tmp_path / "strokes.png", "--json")

@@ -151,7 +151,15 @@ def test_a_callback_that_fails_passes_through_and_stops_the_job(service):
 
 
 def test_empty_hints_are_no_hints(service):
-    assert service.colorize(PICTURE, HintTiles([], []), on_band=lambda y, rows, data: None)["hint_cells"] == 0
+    empty = HintTiles([], [])
+    result = service.colorize(PICTURE, empty, kept=empty, on_band=lambda y, rows, data: None)
+    assert (result["hint_cells"], result["notes"]) == (0, [])
+
+
+def test_what_is_kept_has_to_fit_the_picture(service):
+    outside = HintTiles([(5, 0, 2, 1)], [bytes(8)])
+    with pytest.raises(errors.BadHints):
+        service.colorize(PICTURE, kept=outside, on_band=lambda y, rows, data: None)
 
 
 def test_options_out_of_range_are_refused_with_the_field(service):

@@ -34,8 +34,8 @@ def frames_of(header: dict) -> list[bytes]:
     visit(header)
     arrays = {spec["frame"]: Array(tuple(spec["shape"]), spec["dtype"], b"") for spec in specs}
     raw = [bytes(arrays[number].nbytes) for number in sorted(arrays)]
-    if "hints" in header:
-        tiles, pixels = header["hints"]["tiles"], header["hints"]["array"]["shape"][0] // 4
+    for strokes in (header[name] for name in ("hints", "kept") if name in header):
+        tiles, pixels = strokes["tiles"], strokes["array"]["shape"][0] // 4
         assert tiles["shape"] == [1, 4]
         raw[tiles["frame"] - 1] = struct.pack("<4H", 0, 0, pixels, 1)
     return [msgpack.packb(header), *raw]
@@ -154,6 +154,7 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
         (colorize(layout=["rgb8"]), errors.BadOptions, "layout"),
         (colorize(model=7), errors.BadOptions, "model"),
         (colorize(hints=[1]), errors.BadMessage, "hints"),
+        (colorize(kept=[1]), errors.BadMessage, "kept"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(frames, kind, words):
@@ -198,21 +199,40 @@ def test_an_array_that_is_not_as_described_is_refused(spec, raw):
         ([(0, 0, 4, 2), (0, 0, 1, 1)], 36),  # more pixels than the picture has
     ],
 )
-def test_hints_that_do_not_fit_are_refused(tiles, nbytes):
+@pytest.mark.parametrize("name", ["hints", "kept"])
+def test_hints_that_do_not_fit_are_refused(tiles, nbytes, name):
     packed = messages.pack_tiles(tiles)
     hints = {
         "tiles": {"shape": [len(tiles), 4], "dtype": "u16", "frame": 1},
         "array": {"shape": [nbytes], "dtype": "u8", "frame": 2},
     }
-    with pytest.raises(errors.BadHints):
-        codec.decode_request([*colorize(hints=hints), packed.data, bytes(nbytes)])
+    with pytest.raises(errors.BadHints, match="hint") as caught:
+        codec.decode_request([*colorize(**{name: hints}), packed.data, bytes(nbytes)])
+    assert caught.value.detail.startswith(f"colorize.{name}")
 
 
-def test_too_many_tiles_are_refused_before_they_are_read():
+@pytest.mark.parametrize("name", ["hints", "kept"])
+def test_too_many_tiles_are_refused_before_they_are_read(name):
     count = messages.MAX_TILES + 1
     hints = {"tiles": {"shape": [count, 4], "dtype": "u16", "frame": 1}}
     with pytest.raises(errors.BadHints, match="hint"):
-        codec.decode_request([*colorize(hints=hints), bytes(8 * count)])
+        codec.decode_request([*colorize(**{name: hints}), bytes(8 * count)])
+
+
+def test_a_request_of_the_first_version_means_what_it_meant():
+    request = codec.decode_request(colorize(model="", saturation=1.0, temperature=0.4, layout="rgb8"))
+    assert (request.options, request.hints, request.kept) == (Options(), None, None)
+
+
+def test_hints_and_what_is_kept_travel_side_by_side():
+    picture = Picture(4, 2, "u8", bytes(8))
+    hints, kept = ([(0, 0, 1, 2)], [bytes(range(8))]), ([(2, 1, 2, 1)], [bytes(range(8, 16))])
+    wire = (HintTiles(*strokes).to_wire(4, 2) for strokes in (hints, kept))
+    sent = messages.Colorize("a", messages.Image(picture.key, 4, 2, picture.array), next(wire), kept=next(wire))
+    received = codec.decode_request(codec.encode(sent))
+    for strokes, arrived in ((hints, received.hints), (kept, received.kept)):
+        again = HintTiles.from_wire(arrived)
+        assert (again.tiles, [bytes(pixels) for pixels in again.data]) == strokes
 
 
 def test_random_damage_is_always_a_protocol_or_request_error():

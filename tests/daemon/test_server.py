@@ -13,6 +13,7 @@ from service_fixtures import PATIENCE, Canvas, Dealer, noise, picture_of, runnin
 from standin_engine import paint
 
 RED = bytes((255, 0, 0, 255))
+BLUE = bytes((40, 40, 200, 255))
 
 
 def ask_for(picture: Picture, name: str, model: str = "", with_plane: bool = True, **fields: object) -> list[bytes]:
@@ -65,6 +66,23 @@ def test_the_plane_travels_once_and_hints_travel_alone(service):
     assert second["hint_cells"] == 10 + 77
     assert np.array_equal(canvas.pixels, paint(noise(211, 97, seed=1), "rgb8", 1.0, hints))
     assert (canvas.pixels[60:62, 3:8] == (255, 0, 0)).all()
+
+
+def test_what_is_kept_stays_as_it_is(service):
+    gray, canvas = noise(40, 50, seed=4), Canvas(40, 50)
+    hints, kept = HintTiles([(10, 5, 20, 10)], [RED * 200]), HintTiles([(15, 8, 4, 30)], [BLUE * 120])
+    result = service.colorize(picture_of(gray), hints, kept=kept, on_band=canvas.on_band)
+    assert result["notes"] == []
+    plain, hinted = paint(gray, "rgb8"), paint(gray, "rgb8", 1.0, hints)
+    assert np.array_equal(canvas.pixels[8:38, 15:19], plain[8:38, 15:19])
+    assert np.array_equal(canvas.pixels[:, :15], hinted[:, :15])
+    assert np.array_equal(canvas.pixels[:, 19:], hinted[:, 19:])
+
+
+def test_nothing_kept_is_said(service):
+    picture, erased = picture_of(noise(20, 20, seed=4)), HintTiles([(2, 3, 4, 5)], [bytes((200, 40, 40, 0)) * 20])
+    result = service.colorize(picture, kept=erased, on_band=Canvas(20, 20).on_band)
+    assert result["notes"] == ["The strokes that keep things as they are show nowhere, so nothing was kept."]
 
 
 def test_another_model_is_another_embedding(service):

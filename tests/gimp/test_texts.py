@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from colorize_client.errors import SENTENCES
-from colorize_daemon.worker import NOTHING_PAINTED
+from colorize_daemon.worker import NOTHING_KEPT, NOTHING_PAINTED
 
 PLUG_IN = Path(__file__).resolve().parents[2] / "gimp_plugin" / "colorize"
 GERMAN = gettext.translation("colorize", PLUG_IN / "locale", ["de"])
@@ -17,7 +17,7 @@ GERMAN = gettext.translation("colorize", PLUG_IN / "locale", ["de"])
 
 def texts() -> set[str]:
     """What stands in _(…) and marked(…) of the plug-in, the client's sentences, and the service's notes."""
-    found = {*SENTENCES.values(), NOTHING_PAINTED}
+    found = {*SENTENCES.values(), NOTHING_PAINTED, NOTHING_KEPT}
     for file in PLUG_IN.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("_", "marked"):
