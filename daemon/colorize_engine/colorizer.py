@@ -3,8 +3,9 @@
 This is the one border between arrays and tensors; networks know nothing of requests, requests nothing of networks.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,22 +17,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_engine import weights
 from colorize_engine.colour.conversions import gray_to_lightness
+from colorize_engine.composition import Answer, compose
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.network_input import NetworkInput, reduce_gray
-from colorize_engine.networks.served import CHROMA_STRIDE, ServedNetwork
-from colorize_engine.residual_spread import spread_residual
+from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLANES, ServedNetwork
+from colorize_engine.residual_spread import reach_across_edges
+from colorize_engine.strokes import Stroke, split
 from colorize_engine.weights import WeightsRecord
 
-FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to the full; a thin stroke covers little
-# ab distance from what the network expected at which a hint says nothing of other regions. On validation pictures
-# hints of true colours gain 0.3 dB at 1 and 5 by what they say of the rest; strokes of odd colours lose their leak.
-SURPRISE = 35.0
-GRAY = 2.0  # C* below which a hint means "keep this gray", and nothing of the rest
-# Power of the reach within which a hint that is no global one counts. Against 1, 1.5 takes a fifth off what an odd
-# stroke changes far away, and 0.05 dB off hints of true colours.
-REACH_POWER = 1.5
-EXPECTED = Options(temperature=CAUTIOUS)  # at which the network's output is what it expects
+BATCH = 8  # strokes that the network's light part takes at once
+LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in logits
+KEPT_ANSWERS = 192  # strokes of a photograph whose answers are kept
 
 DEFAULTS = Options()
 
@@ -55,6 +52,7 @@ class Embedding:
         gray: the plane (H, W) uint8 or uint16 that `set_image` was given.
         features: the network's embedding, on the device.
         unhinted: the network's output where there are no hints, on the device.
+        answers: what the network said of the strokes painted last, see `Colorizer.predict`.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
         size: of the network's picture of the photograph.
     """
@@ -64,6 +62,7 @@ class Embedding:
     unhinted: tuple[Tensor, ...]
     lightness: Tensor
     size: NetworkInput
+    answers: dict[tuple[bytes, bool], Answer] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -75,7 +74,9 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        return self.gray.nbytes + sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness))
+        """With room for the answers that will be kept."""
+        answers = KEPT_ANSWERS * 3 * 2 * self.lightness.numel()
+        return self.gray.nbytes + sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness)) + answers
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ class Colorizer:
         check()
         features = self.network.encode(size.pad(lightness).to(self.device))
         check()
-        unhinted = self.network.decode(features, self._hint_planes(size))
-        grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0]
-        return Embedding(gray, features, unhinted, grid.to(self.device), size)
+        grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0].to(self.device)
+        unhinted = self.network.decode(features, self._hint_planes(size, grid))
+        return Embedding(gray, features, unhinted, grid, size)
 
     @torch.inference_mode()
     def predict(
@@ -142,39 +143,71 @@ class Colorizer:
         hints: HintTiles | None = None,
         options: Options = DEFAULTS,
         check: Check = _no_check,
+        kept: HintTiles | None = None,
     ) -> Prediction:
         """Chroma for hints and options; the light step, repeated for each change.
+
+        Every stroke is answered by itself and the answer is kept, so a change costs one pass of the network's light
+        part for each stroke that is new. Around hints the network is cautious whatever the temperature: the more is
+        hinted, the less is guessed.
 
         Args:
             embedding: of this colorizer's `set_image`.
             hints: painted rectangles in the photograph's pixels; what lies outside is ignored. None for none.
             options: `saturation` scales the chroma that the network chose, not that of the hints; at `temperature` 1 it
-                is cautious, lower is more vivid; `model` is not read.
+                is cautious, lower is more vivid; with `alike` a stroke means everything like its thing; `reach` makes
+                things smaller or larger; `model` is not read.
             check: as for `set_image`.
+            kept: rectangles as `hints`, painted in any colour: the things under it stay as they are without strokes.
 
         Raises:
             ValueError: a tile's data does not have the tile's size.
         """
-        grid = _hint_grid(embedding, hints)
+        grid, spared = _hint_grid(embedding, hints), _hint_grid(embedding, kept)
         check()
-        unhinted = self._chroma(embedding, embedding.unhinted, options)
+        plain = self._chroma(embedding, embedding.unhinted, options.temperature) * options.saturation
         if grid is None:
-            return Prediction(unhinted, 0)
-        asked, coverage = (torch.from_numpy(plane).to(self.device) for plane in (grid.ab, grid.coverage))
+            return Prediction(plain, 0)
+        strokes, sparing = split(grid), self._sparing(embedding, spared) if spared else []
+        answers = self._answers(embedding, [*strokes, *sparing], options.alike, check)
+        colouring, staying = answers[: len(strokes)], answers[len(strokes) :]
+        larger = math.exp(LARGER * (2 * options.reach - 1))
+        pairs = list(zip(sparing, staying, strict=True))
+        return Prediction(compose(plain, strokes, colouring, pairs, options.saturation, larger), grid.cells)
 
-        def decode(coverage: Tensor) -> Tensor:
-            output = self.network.decode(embedding.features, self._hint_planes(embedding.size, (asked, coverage)))
-            return self._chroma(embedding, output, options)
+    def _sparing(self, embedding: Embedding, spared: HintGrid) -> list[Stroke]:
+        """Strokes of the colour that the picture has there without strokes; pieces that hang together are one."""
+        white = HintGrid(np.zeros_like(spared.ab), spared.coverage)
+        expected = self._chroma(embedding, embedding.unhinted, CAUTIOUS).flatten(1).cpu().numpy()
+        return [replace(stroke, ab=expected[:, stroke.cells]) for stroke in split(white)]
 
-        hinted, elsewhere = decode(coverage), unhinted
-        check()
-        generality = _generality(asked, self._chroma(embedding, embedding.unhinted, EXPECTED), coverage)
-        general = torch.where(generality > 0, coverage, 0)  # coverage of the hints that say something of all regions
-        if general.any():
-            answer = hinted if torch.equal(general, coverage) else decode(general)
-            elsewhere = torch.lerp(unhinted, answer, generality[generality > 0].mean())
+    def _answers(self, embedding: Embedding, strokes: list[Stroke], alike: bool, check: Check) -> list[Answer]:
+        """What the network says of each stroke: known from an earlier call, or asked for now."""
+        known, keys = embedding.answers, [(stroke.key, alike) for stroke in strokes]
+        new = [number for number, key in enumerate(keys) if key not in known]
+        for start in range(0, len(new), BATCH):
+            batch = new[start : start + BATCH]
+            found = self._ask(embedding, [strokes[number] for number in batch], alike)
+            known.update(zip((keys[number] for number in batch), found, strict=True))
             check()
-        return Prediction(_combine(asked, coverage, hinted, elsewhere, embedding.lightness), grid.cells)
+        for key in keys:
+            known[key] = known.pop(key)  # the newest last
+        answers = [known[key] for key in keys]
+        for key in list(known)[:-KEPT_ANSWERS]:
+            del known[key]
+        return answers
+
+    def _ask(self, embedding: Embedding, strokes: list[Stroke], alike: bool) -> list[Answer]:
+        planes = torch.cat([self._hint_planes(embedding.size, embedding.lightness, stroke) for stroke in strokes])
+        planes[:, ALIKE_PLANE] = float(alike)
+        output = self.network.decode(embedding.features, planes)
+        height, width = embedding.lightness.shape
+        ab = self.network.chroma(output, CAUTIOUS)[:, :, :height, :width].expand(len(strokes), -1, -1, -1)
+        if self.network.knows_reach:
+            reach = self.network.reached(output)[:, :height, :width]
+        else:
+            reach = torch.stack([reach_across_edges(stroke, embedding.lightness) for stroke in strokes])
+        return [Answer(*parts) for parts in zip(reach.half(), ab.half(), strict=True)]
 
     @torch.inference_mode()
     def render(
@@ -200,44 +233,22 @@ class Colorizer:
             check()
             yield y, band
 
-    def _chroma(self, embedding: Embedding, output: tuple[Tensor, ...], options: Options) -> Tensor:
+    def _chroma(self, embedding: Embedding, output: tuple[Tensor, ...], temperature: float) -> Tensor:
         """ab (2, h, w) on the chroma grid, without the padding."""
         height, width = embedding.lightness.shape
-        return self.network.chroma(output, options.temperature)[0, :, :height, :width].float() * options.saturation
+        return self.network.chroma(output, temperature)[0, :, :height, :width].float()
 
-    def _hint_planes(self, size: NetworkInput, hints: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Hint planes (1, 3, h, w) of the padded picture, on the device; `hints`: ab (2, h, w) and coverage (h, w)."""
+    def _hint_planes(self, size: NetworkInput, lightness: Tensor, stroke: Stroke | None = None) -> Tensor:
+        """Hint planes (1, HINT_PLANES, h, w) of the padded picture, on the device, for one stroke or for none."""
         height, width = (side // CHROMA_STRIDE for side in size.padded)
-        planes = torch.zeros(1, 3, height, width, device=self.device)
-        if hints is not None:
-            ab, coverage = hints
-            h, w = coverage.shape
-            planes[0, :2, :h, :w], planes[0, 2, :h, :w] = ab * (coverage > 0), coverage
+        planes = torch.zeros(1, HINT_PLANES, height, width, device=self.device)
+        if stroke is not None:
+            y, x = (
+                torch.from_numpy(place).to(self.device) for place in np.unravel_index(stroke.cells, lightness.shape)
+            )
+            planes[0, :2, y, x] = torch.from_numpy(stroke.ab).to(self.device)
+            planes[0, 2, y, x] = torch.from_numpy(stroke.coverage).to(self.device)
         return planes
-
-
-def _generality(asked: Tensor, expected: Tensor, coverage: Tensor) -> Tensor:
-    """How much the hint in a cell says of all regions and not of its own alone, 0..1, (h, w).
-
-    A user who paints the grass in a green that the network held likely tells it about the light, and about other
-    grass; one who paints a saucer red means the saucer, and one who paints a wall gray means the wall.
-    """
-    surprise = (asked - expected).norm(dim=0) / SURPRISE
-    return (1 - surprise.square()).clamp(min=0) * ((coverage > 0) & (asked.norm(dim=0) > GRAY))
-
-
-def _combine(asked: Tensor, coverage: Tensor, hinted: Tensor, elsewhere: Tensor, lightness: Tensor) -> Tensor:
-    """ab (2, h, w): `hinted` as far as the strokes reach, `elsewhere` beyond, and what was asked for under them.
-
-    The network applies a stroke to the whole picture; the user may have meant one region. So its answer to all hints
-    counts in full where a stroke lies, and fades across the edges of lightness as the residual does (see
-    `residual_spread`): both come from one solution.
-    """
-    trust = (coverage / FULL_TRUST).clamp(max=1)
-    known = torch.cat([asked - hinted, torch.ones_like(trust)[None]])
-    spread = spread_residual(known, trust, lightness)
-    residual, reach = spread[:2], spread[2].clamp(0, 1) ** REACH_POWER
-    return torch.lerp(elsewhere, hinted, reach) + residual
 
 
 def _hint_grid(embedding: Embedding, hints: HintTiles | None) -> HintGrid | None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from colorize_engine.strokes import Stroke
+
 # A step of lightness that halts a colour. Grain, averaged over a cell, has a deviation of 1 to 3 and must not; a step
 # of 20 conducts 1e-7. On photographs 3 to 8 do equally well.
 SIGMA = 5.0
@@ -206,3 +208,13 @@ def spread_residual(residual: Tensor, weight: Tensor, lightness: Tensor) -> Tens
     region, count = _regions(nn.functional.pad(lightness, (0, beside, 0, below)))
     precondition = _Preconditioner(grids, region, _regional(grids[0], region, count))
     return _solve(precondition, nn.functional.pad(known * data, (0, beside, 0, below)))[:, :height, :width].contiguous()
+
+
+def reach_across_edges(stroke: Stroke, lightness: Tensor) -> Tensor:
+    """How far a stroke reaches where a network cannot say it: (h, w), 1 under the stroke, less across every edge.
+
+    lightness: L (h, w), 0..100, of the stroke's grid.
+    """
+    trust = torch.zeros_like(lightness)
+    trust.view(-1)[torch.from_numpy(stroke.cells).to(trust.device)] = 1.0
+    return spread_residual(torch.ones_like(trust)[None], trust, lightness)[0].clamp(0, 1)

@@ -81,7 +81,7 @@ def _log_once(sentence: str) -> None:
 
 def _files(place: Path) -> list[Path]:
     if place.is_dir():
-        return sorted(place.glob("*.safetensors"), key=lambda path: path.stem)  # chroma, then chroma-lite
+        return sorted(place.glob("*.safetensors"), key=lambda path: path.stem)
     if not place.exists():
         raise BadWeights(f"{place}: no such file or folder; --weights takes .safetensors files and folders of them")
     return [place]
@@ -132,8 +132,14 @@ def load(record: WeightsRecord) -> ServedNetwork:
         raise BadWeights(f"{record.path} cannot be read ({error}); it may be damaged: install it again") from error
     if digest(state) != record.sha256:
         raise BadWeights(f"{record.path} is damaged: its contents do not match its hash; install it again")
-    network = networks.build(record.recipe, record.config)
-    network.load_state_dict(state, strict=True)
+    try:
+        network = networks.build(record.recipe, record.config)
+        network.load_state_dict(state, strict=True)
+    except (RuntimeError, TypeError) as error:
+        raise BadWeights(
+            f"{record.path} was made by another version of this program, whose {record.recipe} was built otherwise; "
+            "train it again, or remove it"
+        ) from error
     return network.eval()
 
 

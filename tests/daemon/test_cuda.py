@@ -83,7 +83,7 @@ def test_all_of_it_is_on_the_card(engines: Engines, photograph) -> None:
 
 def test_the_card_is_taken_where_nothing_else_was_asked_for() -> None:
     assert choose_device("auto").type == CARD
-    assert Colorizer.load(SHIPPED["chroma-lite"]).device.type == CARD
+    assert Colorizer.load(SHIPPED["chroma"]).device.type == CARD
 
 
 def installed_on_the_card() -> ModelStore:

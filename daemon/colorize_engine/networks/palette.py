@@ -138,9 +138,9 @@ class HintedRTNet(ServedNetwork):
 
 
 def hinted_chroma(hints: Tensor, lightness: Tensor) -> tuple[Tensor, Tensor]:
-    """Hint planes (B, 3, H/2, W/2) -> U, V (B, 2, H, W) as 0..1, gray where there is no hint, and the mask."""
+    """Hint planes (B, 3.., H/2, W/2) -> U, V (B, 2, H, W) as 0..1, gray where there is no hint, and the mask."""
     planes = F.interpolate(hints, lightness.shape[2:], mode="nearest")
-    mask = (planes[:, 2:] > 0).to(planes)
+    mask = (planes[:, 2:3] > 0).to(planes)
     chroma = YUV.from_ab(planes[:, :2], lightness.expand(len(planes), -1, -1, -1))
     return GRAY + (chroma - GRAY) * mask, mask
 

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CHROMA_STRIDE = 2  # of hint planes and of the chroma that a network gives: half the picture's sides
+# Hint planes: mean a and b of the hints in a cell (CIELAB units, 0 where there is none) and the cell's coverage 0..1;
+# coverage by strokes that say "not this"; 1 everywhere where alike things elsewhere are meant too, else 0.
+HINT_PLANES, ALIKE_PLANE = 5, 4
 
 
 class ServedNetwork(nn.Module):
@@ -18,6 +21,7 @@ class ServedNetwork(nn.Module):
 
     Config: ClassVar[type]
     stride: ClassVar[int]
+    knows_reach: ClassVar[bool] = False  # it has an answer for `reached`
     config: Any  # a Config
 
     def __init__(self, config: Any = None) -> None:
@@ -29,11 +33,15 @@ class ServedNetwork(nn.Module):
         raise NotImplementedError
 
     def decode(self, embedding: Any, hints: Tensor) -> tuple[Tensor, ...]:
-        """The light part: hint planes (B, 3, H/2, W/2) with mean a, b in CIELAB units and coverage 0..1 -> output."""
+        """The light part: hint planes (B, HINT_PLANES, H/2, W/2) -> output."""
         raise NotImplementedError
 
     def chroma(self, output: Any, temperature: float) -> Tensor:
         """ab (B, 2, H/2, W/2) in CIELAB units; where there is a choice, temperature 1 is cautious, lower more vivid."""
+        raise NotImplementedError
+
+    def reached(self, output: Any) -> Tensor:
+        """(B, H/2, W/2), 0..1: how surely a cell belongs to what the hints lie on. Only where `knows_reach`."""
         raise NotImplementedError
 
     def forward(self, lightness: Tensor, hints: Tensor) -> tuple[Tensor, ...]:
