@@ -32,7 +32,8 @@ from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
 
 MENU = "<Image>/Filters/Colorize"
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
-NEW_HINTS, SERVICE = "plug-in-colorize-new-hints", "plug-in-colorize-service"
+NEW_HINTS, NEW_KEEP = "plug-in-colorize-new-hints", "plug-in-colorize-new-keep"
+SERVICE = "plug-in-colorize-service"
 READWRITE = GObject.ParamFlags.READWRITE
 SUCCESS = Gimp.PDBStatusType.SUCCESS
 
@@ -42,17 +43,17 @@ Run = Callable[..., Gimp.ValueArray]
 
 
 class Colorize(Gimp.PlugIn):
-    """Registers the four procedures."""
+    """Registers the procedures."""
 
     def do_set_i18n(self, name: str) -> tuple[bool, str, str]:
         return True, DOMAIN, LOCALE_FOLDER
 
     def do_query_procedures(self) -> list[str]:
-        return [COLORIZE, WITH_HINTS, NEW_HINTS, SERVICE]
+        return [COLORIZE, WITH_HINTS, NEW_HINTS, NEW_KEEP, SERVICE]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
-        makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, NEW_HINTS: _new_hints, SERVICE: _service}
-        procedure = makers[name](self)
+        makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, NEW_HINTS: _new_hints, NEW_KEEP: _new_keep}
+        procedure = {**makers, SERVICE: _service}[name](self)
         procedure.set_attribution("The gimp-colorize authors", "GPL-3.0-or-later", "2026")
         procedure.add_menu_path(MENU)
         return procedure
@@ -72,7 +73,8 @@ def _colorize(plug_in: Colorize) -> Gimp.ImageProcedure:
         _("Colour a black-and-white photograph"),
         _(
             "Lays colours over the selected layer, whose pixels stay as they are. Colours painted on the hint layer"
-            " are obeyed and spread over what they lie on. Run again, it updates the layer that it made."
+            " are obeyed and spread over what they lie on; what is painted on the keep layer keeps the colours that it"
+            " has without hints. Run again, it updates the layer that it made."
         ),
         None,
     )
@@ -85,14 +87,21 @@ def _add_settings(procedure: Gimp.ImageProcedure) -> None:
     default = Settings()
     add_layer = procedure.add_layer_argument
     add_layer("hints", _("_Hint layer"), _("Layer with the colours to obey"), True, READWRITE)
+    kept = _("Layer with strokes of any colour on what hints leave as it is")
+    add_layer("kept", _("_Keep layer"), kept, True, READWRITE)
     procedure.add_string_argument("model", _("_Model"), _("Its name; empty for the default"), default.model, READWRITE)
     vividness = _("0 keeps to safe, muted colours; 100 dares the liveliest ones")
     add_double = procedure.add_double_argument
     add_double("vividness", _("_Vividness"), vividness, 0.0, 100.0, default.vividness, READWRITE)
     saturation = _("Factor on the colours of the model: 0 is gray; hints keep theirs")
     add_double("saturation", _("Sa_turation"), saturation, *Options.limits("saturation"), default.saturation, READWRITE)
+    reach = _("How much around a stroke takes its colour: 0 little, 0.5 what seems to belong to it, 1 much")
+    add_double("reach", _("Re_gion"), reach, *Options.limits("reach"), default.reach, READWRITE)
+    alike = _("A stroke also colours what is like the thing it lies on: the other sleeve, other grass")
+    procedure.add_boolean_argument("alike", _("Everythin_g like it"), alike, default.alike, READWRITE)
     procedure.add_choice_argument("output", _("Res_ult"), _("Where the colours go"), _outputs(), "layer", READWRITE)
     procedure.add_boolean_aux_argument("find-hints", _("Use the hint layer"), "", True, READWRITE)
+    procedure.add_boolean_aux_argument("find-kept", _("Use the keep layer"), "", True, READWRITE)
 
 
 def _outputs() -> Gimp.Choice:
@@ -109,8 +118,8 @@ def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
     procedure.set_documentation(
         _("Update the colours from the hint layer, without a dialog"),
         _(
-            "Finds the hint layer and the colour layer of the photograph by itself and brings the colours up to date,"
-            " with the settings of the last time. Made for a keyboard shortcut."
+            "Finds the hint layer, the keep layer and the colour layer of the photograph by itself and brings the"
+            " colours up to date, with the settings of the last time. Made for a keyboard shortcut."
         ),
         None,
     )
@@ -124,6 +133,21 @@ def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
     procedure.set_documentation(
         _("Add a transparent layer to paint colour hints on"),
         _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray."),
+        None,
+    )
+    _returns_layer(procedure)
+    return procedure
+
+
+def _new_keep(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, NEW_KEEP, run_new_keep)
+    procedure.set_menu_label(_("New _Keep Layer"))
+    procedure.set_documentation(
+        _("Add a transparent layer to mark what hints leave as it is"),
+        _(
+            "A few strokes are enough, in any colour: the things that they lie on keep the colours that they have"
+            " without hints."
+        ),
         None,
     )
     _returns_layer(procedure)
@@ -196,15 +220,20 @@ def run_colorize(
     """Colours the selected layer with the settings of the dialog, of the caller, or of the last time."""
     photo = layers.photo_of(image, drawables)
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        found = job.hint_layer_for(image, photo, drawables[0]) if config.get_property("find-hints") else None
-        config.set_property("hints", found)
+        for kind in layers.KINDS:
+            wanted = config.get_property(f"find-{kind.field}")
+            found = job.strokes_for(image, photo, drawables[0], kind) if wanted else None
+            config.set_property(kind.field, found)
     if run_mode == Gimp.RunMode.INTERACTIVE:
         import dialog
 
         if not dialog.ask(procedure, config, image, photo):
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-    hints = _checked_hints(config.get_property("hints"), image, photo)
-    layer, notes = job.colorize(photo, hints, _settings(config))
+    hints, kept = (_checked_strokes(config.get_property(kind.field), image, photo) for kind in layers.KINDS)
+    if hints is not None and hints == kept:
+        problem = _("“{layer}” cannot be both the hint layer and the keep layer; choose another layer for one of them.")
+        raise wrong_call(problem.format(layer=hints.get_name()))
+    layer, notes = job.colorize(photo, hints, _settings(config), kept)
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
         _show(layer, image, notes)
     return _done(procedure, layer, Gimp.Layer)
@@ -214,21 +243,21 @@ def _settings(config: Config) -> Settings:
     return Settings(**{field.name: config.get_property(field.name) for field in fields(Settings)})
 
 
-def _checked_hints(hints: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
-    if hints is None:
+def _checked_strokes(strokes: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
+    if strokes is None:
         return None
-    if hints.get_image() != image:
-        problem = _("The hint layer “{layer}” belongs to another image; choose a layer of this image.")
-    elif hints == photo:
-        problem = _("“{layer}” cannot be both the photograph and the hint layer; choose another hint layer.")
-    elif not hints.has_alpha():
+    if strokes.get_image() != image:
+        problem = _("The layer of strokes “{layer}” belongs to another image; choose a layer of this image.")
+    elif strokes == photo:
+        problem = _("“{layer}” cannot be both the photograph and a layer of strokes; choose another layer of strokes.")
+    elif not strokes.has_alpha():
         problem = _(
-            "The hint layer “{layer}” has no transparency, so all of it would be a hint; add an alpha channel to it"
-            " or make one with New Hint Layer."
+            "The layer of strokes “{layer}” has no transparency, so all of it would be a stroke; add an alpha channel"
+            " to it or make one with New Hint Layer or New Keep Layer."
         )
     else:
-        return hints
-    raise wrong_call(problem.format(layer=hints.get_name()))
+        return strokes
+    raise wrong_call(problem.format(layer=strokes.get_name()))
 
 
 def _show(layer: Gimp.Layer, image: Gimp.Image, notes: list[str]) -> None:
@@ -248,7 +277,7 @@ def run_with_hints(
 ) -> Gimp.ValueArray:
     """Colours again with what is painted now and the settings of the last result."""
     photo = layers.photo_of(image, drawables)
-    hints = job.hint_layer_for(image, photo, drawables[0])
+    hints, kept = (job.strokes_for(image, photo, drawables[0], kind) for kind in layers.KINDS)
     if hints is None:
         raise Refusal(
             _(
@@ -257,7 +286,7 @@ def run_with_hints(
             ).format(layer=photo.get_name())
         )
     record = layers.last_record(image, photo)
-    layer, notes = job.colorize(photo, hints, record.settings if record else Settings())
+    layer, notes = job.colorize(photo, hints, record.settings if record else Settings(), kept)
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
         _show(layer, image, notes)
     return _done(procedure, layer, Gimp.Layer)
@@ -273,6 +302,19 @@ def run_new_hints(
 ) -> Gimp.ValueArray:
     """Adds the layer on which hints are painted."""
     layer = new_hints.add(image, layers.photo_of(image, drawables))
+    return _done(procedure, layer, Gimp.Layer)
+
+
+def run_new_keep(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Adds the layer on which the user marks what hints leave as it is."""
+    layer = new_hints.add(image, layers.photo_of(image, drawables), layers.KEEP)
     return _done(procedure, layer, Gimp.Layer)
 
 

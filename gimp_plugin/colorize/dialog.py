@@ -1,4 +1,4 @@
-"""The dialog of Colorize Photo: GIMP's own procedure dialog, with a list of hint layers and one of models."""
+"""The dialog of Colorize Photo: GIMP's own procedure dialog, with lists of layers of strokes and of models."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from records import Settings
 from text import DOMAIN, _
 from version import CLIENT
 
-NO_HINTS = "none"  # the row beside those of layers, which have their numbers
+NO_STROKES = "none"  # the row beside those of layers, which have their numbers
 SPACING = 6
 
 
@@ -26,7 +26,8 @@ def ask(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.Ima
     scales = [each.name for each in fields(Settings) if each.type is float]
     widgets = [dialog.get_scale_entry(name, 1.0) for name in scales]
     widgets.append(dialog.get_widget("output", Gtk.ComboBox.__gtype__))  # GIMP 3.2 would make buttons of it
-    dialog.fill([*scales, "output"])
+    flags = [each.name for each in fields(Settings) if each.type is bool]
+    dialog.fill([*scales, *flags, "output"])
     own_rows = _own_rows(config, image, photo, [widget.get_label() for widget in widgets])
     content = dialog.get_content_area()
     content.pack_start(own_rows, False, False, 0)
@@ -46,10 +47,11 @@ def _own_rows(
     for label in labels:
         column.add_widget(label)
     _add_row(grid, column, 0, _("Photograph"), Gtk.Label(label=_about(image, photo), xalign=0.0))
-    _add_row(grid, column, 1, _("H_int layer"), _hint_list(config, image, photo))
+    _add_row(grid, column, 1, _("H_int layer"), _layer_list(config, image, photo, "hints", _("No hints")))
+    _add_row(grid, column, 2, _("_Keep layer"), _layer_list(config, image, photo, "kept", _("Nothing is kept")))
     models = ModelList(config)
-    _add_row(grid, column, 2, _("_Model"), models.combo)
-    grid.attach(models.state, 1, 3, 1, 1)
+    _add_row(grid, column, 3, _("_Model"), models.combo)
+    grid.attach(models.state, 1, 4, 1, 1)
     return grid
 
 
@@ -68,20 +70,20 @@ def _add_row(grid: Gtk.Grid, column: Gtk.SizeGroup, row: int, text: str, widget:
     grid.attach(widget, 1, row, 1, 1)
 
 
-def _hint_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer) -> Gtk.Widget:
-    """The image's transparent layers by name, and "No hints"; GIMP's own choosers have no such row."""
+def _layer_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Layer, name: str, none: str) -> Gtk.Widget:
+    """The image's transparent layers for the argument `name`, and a row for none, which GIMP's own choosers lack."""
     combo = Gtk.ComboBoxText()
-    combo.append(NO_HINTS, _("No hints"))
+    combo.append(NO_STROKES, none)
     for layer in layers.all_layers(image):
         if layer != photo and layer.has_alpha() and not parasites.carries_result(layer):
             combo.append(str(layer.get_id()), layer.get_name())
-    hints = config.get_property("hints")
-    combo.set_active_id(str(hints.get_id()) if hints else NO_HINTS)
+    strokes = config.get_property(name)
+    combo.set_active_id(str(strokes.get_id()) if strokes else NO_STROKES)
 
     def choose(_combo: Gtk.ComboBoxText) -> None:
-        chosen = combo.get_active_id() or NO_HINTS
-        config.set_property("hints", None if chosen == NO_HINTS else Gimp.Layer.get_by_id(int(chosen)))
-        config.set_property("find-hints", chosen != NO_HINTS)
+        chosen = combo.get_active_id() or NO_STROKES
+        config.set_property(name, None if chosen == NO_STROKES else Gimp.Layer.get_by_id(int(chosen)))
+        config.set_property(f"find-{name}", chosen != NO_STROKES)
 
     combo.connect("changed", choose)
     return combo

@@ -1,6 +1,7 @@
-"""Which layer is the photograph, which one holds the hints, which one is the result."""
+"""Which layer is the photograph, which ones are painted on, which one is the result."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import parasites
 from gi.repository import Gimp
@@ -8,26 +9,45 @@ from records import NO_LAYER, ResultRecord
 from refusal import Refusal, wrong_call
 from text import _, marked
 
-HINTS_NAME = marked("Colour hints")
+
+@dataclass(frozen=True)
+class StrokeKind:
+    """What strokes on a layer mean.
+
+    Attributes:
+        name: of the layers that the plug-in makes; another program's layer of this name is one, too.
+        parasite: that the plug-in leaves on them.
+        field: of a result's record, which holds the tattoo of the layer that was used.
+    """
+
+    name: str
+    parasite: str
+    field: str
+
+
+HINTS = StrokeKind(marked("Colour hints"), parasites.HINTS, "hints")
+KEEP = StrokeKind(marked("Keep as it is"), parasites.KEEP, "kept")
+KINDS = (HINTS, KEEP)
 
 
 def photo_of(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
     """The photograph that the user means who has selected `drawables`.
 
-    The layer itself; the layer of a mask that is being edited; where a hint layer or a result is selected, the
+    The layer itself; the layer of a mask that is being edited; where a layer with strokes or a result is selected, the
     photograph that it belongs to.
 
     Raises:
-        Refusal: indexed image; not exactly one layer; a channel; hints whose photograph is gone.
+        Refusal: indexed image; not exactly one layer; a channel; strokes whose photograph is gone.
     """
     refuse_indexed(image)
     layer = _selected_layer(drawables)
     result = parasites.read_result(layer)
     if result is not None:
         return _by_tattoo(image, result.photo) or _layer_below(layer)
-    if is_hint_layer(image, layer):
-        hints = parasites.read_hints(layer)
-        return (hints and _by_tattoo(image, hints.photo)) or _layer_below(layer)
+    kind = kind_of(image, layer)
+    if kind is not None:
+        strokes = parasites.read_strokes(layer, kind.parasite)
+        return (strokes and _by_tattoo(image, strokes.photo)) or _layer_below(layer)
     return layer
 
 
@@ -60,27 +80,38 @@ def _selected_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
     )
 
 
-def is_hint_layer(image: Gimp.Image, layer: Gimp.Layer) -> bool:
-    """Whether hints are painted on this layer: ours, one that a result was made with, or one of that name."""
-    if parasites.read_hints(layer) is not None:
-        return True
-    used = {record.hints for record in map(parasites.read_result, all_layers(image)) if record}
-    names = (HINTS_NAME, _(HINTS_NAME))
-    return layer.get_tattoo() in used or (layer.has_alpha() and layer.get_name().startswith(names))
+def kind_of(image: Gimp.Image, layer: Gimp.Layer) -> StrokeKind | None:
+    """What strokes on this layer mean; None where it is not ours, none that a result used, and none of that name."""
+    return _marked_kind(layer) or _used_kind(image, layer) or _named_kind(layer)
 
 
-def find_hint_layer(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
-    """The hint layer of a photograph: the topmost one that belongs to it, else the topmost that belongs to none."""
-    candidates = [layer for layer in all_layers(image) if layer != photo and is_hint_layer(image, layer)]
-    owners = [_owner(image, layer) for layer in candidates]
+def _marked_kind(layer: Gimp.Layer) -> StrokeKind | None:
+    return next((kind for kind in KINDS if parasites.read_strokes(layer, kind.parasite) is not None), None)
+
+
+def _used_kind(image: Gimp.Image, layer: Gimp.Layer) -> StrokeKind | None:
+    records, tattoo = list(filter(None, map(parasites.read_result, all_layers(image)))), layer.get_tattoo()
+    return next((kind for kind in KINDS if tattoo in (getattr(each, kind.field) for each in records)), None)
+
+
+def _named_kind(layer: Gimp.Layer) -> StrokeKind | None:
+    if not layer.has_alpha():
+        return None
+    return next((kind for kind in KINDS if layer.get_name().startswith((kind.name, _(kind.name)))), None)
+
+
+def find_strokes(image: Gimp.Image, photo: Gimp.Layer, kind: StrokeKind) -> Gimp.Layer | None:
+    """A photograph's layer of this kind: the topmost one that belongs to it, else the topmost that belongs to none."""
+    candidates = [layer for layer in all_layers(image) if layer != photo and kind_of(image, layer) == kind]
+    owners = [_owner(image, layer, kind) for layer in candidates]
     tattoo = photo.get_tattoo()
     mine = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == tattoo]
     nobodys = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == NO_LAYER]
     return next(iter(mine + nobodys), None)
 
 
-def _owner(image: Gimp.Image, hints: Gimp.Layer) -> int:
-    record = parasites.read_hints(hints)
+def _owner(image: Gimp.Image, strokes: Gimp.Layer, kind: StrokeKind) -> int:
+    record = parasites.read_strokes(strokes, kind.parasite)
     return record.photo if record and _by_tattoo(image, record.photo) else NO_LAYER
 
 
@@ -122,7 +153,7 @@ def siblings(layer: Gimp.Layer) -> list[Gimp.Layer]:
 def _layer_below(layer: Gimp.Layer) -> Gimp.Layer:
     image, row = layer.get_image(), siblings(layer)
     for below in row[row.index(layer) + 1 :]:
-        if not parasites.carries_result(below) and not is_hint_layer(image, below):
+        if not parasites.carries_result(below) and kind_of(image, below) is None:
             return below
     raise Refusal(
         _(

@@ -2,10 +2,10 @@
 
 import records
 from gi.repository import Gimp
-from records import HintsRecord, ResultRecord
+from records import ResultRecord, StrokesRecord
 
 RESULT = "colorize-result"
-HINTS = "colorize-hints"
+HINTS, KEEP = "colorize-hints", "colorize-keep"
 
 
 def read_result(layer: Gimp.Layer) -> ResultRecord | None:
@@ -14,14 +14,13 @@ def read_result(layer: Gimp.Layer) -> ResultRecord | None:
     return None if content is None else records.decode_result(content, layer.get_tattoo())
 
 
-def read_hints(layer: Gimp.Layer) -> HintsRecord | None:
-    """The record of a layer that New Hint Layer made; None on any other."""
-    content = _read(layer, HINTS)
-    return None if content is None else records.decode_hints(content)
+def read_strokes(layer: Gimp.Layer, name: str) -> StrokesRecord | None:
+    """The record of a layer that New Hint Layer (`HINTS`) or New Keep Layer (`KEEP`) made; None on any other."""
+    content = _read(layer, name)
+    return None if content is None else records.decode_strokes(content)
 
 
-def write(layer: Gimp.Layer, record: ResultRecord | HintsRecord) -> None:
-    name = RESULT if isinstance(record, ResultRecord) else HINTS
+def write(layer: Gimp.Layer, name: str, record: ResultRecord | StrokesRecord) -> None:
     flags = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
     layer.attach_parasite(Gimp.Parasite.new(name, flags, records.encode(record)))
 

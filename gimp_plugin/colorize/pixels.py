@@ -1,4 +1,4 @@
-"""Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of a hint layer."""
+"""Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of layers of strokes."""
 
 import tiles
 from gi.repository import Gegl, Gimp
@@ -37,7 +37,7 @@ def _deep_gray(buffer: Gegl.Buffer, width: int, height: int) -> bytes:
 
 
 def hint_tiles(hints: Gimp.Layer, photo: Gimp.Layer) -> tuple[list[tiles.Rectangle], list[bytes]]:
-    """The painted tiles of a hint layer in the photograph's pixels: ([(x, y, w, h)], [R'G'B'A u8 bytes]).
+    """The painted tiles of a layer of strokes in the photograph's pixels: ([(x, y, w, h)], [R'G'B'A u8]).
 
     Tiles that are wholly transparent are left out, whatever colour lies under the transparency. Reading all four
     channels and looking at the fourth is twenty times faster than asking babl for the alpha alone.

@@ -14,18 +14,21 @@ NO_LAYER = 0
 OUTPUTS = ("layer", "normal", "image")
 DEFAULT = Options()
 
-_JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,)}
+_JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a photograph is coloured: model ("" = default), vividness 0..100, saturation 0..2, and where the result goes
-    ("layer" in LCh Color mode, "normal" full-colour layer, "image" a new image)."""
+    """How a photograph is coloured: model ("" = default), vividness 0..100, saturation 0..2; where the result goes
+    ("layer" in LCh Color mode, "normal" full-colour layer, "image" a new image); whether a stroke means everything like
+    its thing, and how far it reaches, 0..1."""
 
     model: str = DEFAULT.model
     vividness: float = float(round(DEFAULT.vividness))
     saturation: float = DEFAULT.saturation
     output: str = OUTPUTS[0]
+    reach: float = DEFAULT.reach
+    alike: bool = DEFAULT.alike
 
     @property
     def options(self) -> Options:
@@ -38,23 +41,25 @@ class Settings:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings."""
+    """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings, and the
+    tattoo of the keep layer, which the first version did not know."""
 
     layer: int
     photo: int
     hints: int
     name: str
     settings: Settings
+    kept: int = NO_LAYER
 
 
 @dataclass(frozen=True)
-class HintsRecord:
-    """On a hint layer: the tattoo of the photograph that it belongs to."""
+class StrokesRecord:
+    """On a hint layer or a keep layer: the tattoo of the photograph that it belongs to."""
 
     photo: int
 
 
-def encode(record: ResultRecord | HintsRecord) -> bytes:
+def encode(record: ResultRecord | StrokesRecord) -> bytes:
     """The record as JSON in ASCII: GIMP's binding takes bytes below 128 only."""
     return json.dumps(asdict(record)).encode("ascii")
 
@@ -72,10 +77,10 @@ def decode_result(content: bytes, tattoo: int) -> ResultRecord | None:
     return record if record.layer == tattoo else None
 
 
-def decode_hints(content: bytes) -> HintsRecord | None:
-    """The record found on a hint layer; None for what is no record at all."""
+def decode_strokes(content: bytes) -> StrokesRecord | None:
+    """The record found on a hint layer or a keep layer; None for what is no record at all."""
     try:
-        return HintsRecord(**_fitting(HintsRecord, _json_object(content)))
+        return StrokesRecord(**_fitting(StrokesRecord, _json_object(content)))
     except TypeError:  # something is missing
         return None
 
@@ -85,8 +90,8 @@ def _settings(found: object) -> Settings:
     return settings if settings.output in OUTPUTS else replace(settings, output=OUTPUTS[0])
 
 
-def _fitting(kind: type[Settings | ResultRecord | HintsRecord], found: dict[str, Any]) -> dict[str, Any]:
-    """The text and number fields of `kind` that were found with a value of their type."""
+def _fitting(kind: type[Settings | ResultRecord | StrokesRecord], found: dict[str, Any]) -> dict[str, Any]:
+    """The text, number and truth fields of `kind` that were found with a value of their type."""
     types = {field.name: _JSON_TYPES.get(field.type, ()) for field in fields(kind)}
     return {name: value for name, value in found.items() if type(value) in types.get(name, ())}
 

@@ -23,8 +23,10 @@ OPAQUE = 255
 class Result:
     """Takes the coloured rows of one photograph, then puts them into the image in one undo step."""
 
-    def __init__(self, photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings) -> None:
-        self.photo, self.hints, self.settings = photo, hints, settings
+    def __init__(
+        self, photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings, kept: Gimp.Layer | None
+    ) -> None:
+        self.photo, self.hints, self.settings, self.kept = photo, hints, settings, kept
         self.image = photo.get_image()
         self.layout = "rgb8" if pixels.is_eight_bit(self.image) else "rgb16"
         self._size = photo.get_width(), photo.get_height()
@@ -107,9 +109,10 @@ class Result:
         target.flush()
 
     def _record(self, layer: Gimp.Layer) -> None:
-        hints = self.hints.get_tattoo() if self.hints else NO_LAYER
-        record = ResultRecord(layer.get_tattoo(), self.photo.get_tattoo(), hints, layer.get_name(), self.settings)
-        parasites.write(layer, record)
+        hints, kept = (strokes.get_tattoo() if strokes else NO_LAYER for strokes in (self.hints, self.kept))
+        tattoo, photo = layer.get_tattoo(), self.photo.get_tattoo()
+        record = ResultRecord(tattoo, photo, hints, layer.get_name(), self.settings, kept)
+        parasites.write(layer, parasites.RESULT, record)
 
     def _new_image(self, name: str) -> Gimp.Layer:
         copy = self.image.duplicate()

@@ -60,8 +60,8 @@ class Image:
 
 @dataclass(frozen=True)
 class Hints:
-    """Painted rectangles in the photograph's pixels, hints or what is kept: `tiles` u16 (n, 4) of x, y, w, h; `array` u8
-    flat RGBA."""
+    """Painted rectangles in the photograph's pixels, hints or what is kept: `tiles` u16 (n, 4) of x, y, w, h; `array`
+    u8 flat RGBA."""
 
     tiles: Array
     array: Array

@@ -24,13 +24,16 @@ Facts = dict[str, Any] | None
 
 WIDE, HIGH = 6000, 4000  # 24 megapixels
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
-NEW_HINTS, SERVICE = "plug-in-colorize-new-hints", "plug-in-colorize-service"
+NEW_HINTS, NEW_KEEP = "plug-in-colorize-new-hints", "plug-in-colorize-new-keep"
+SERVICE = "plug-in-colorize-service"
 SUCCESS, CALLING_ERROR = Gimp.PDBStatusType.SUCCESS, Gimp.PDBStatusType.CALLING_ERROR
 EXECUTION_ERROR = Gimp.PDBStatusType.EXECUTION_ERROR
 REPLACE = Gimp.ChannelOps.REPLACE
 RED, BLUE = "#b43c28", "#2850c8"
 STUB_VERSIONS = {"GimpUi": "3.0", "Gtk": "3.0", "Gdk": "3.0"}  # of what batch code has not opened itself
 STROKE = (100, 262, 50, 10)  # x, y, width, height on the left half of the saucer
+KEPT = (230, 60, 60, 10)  # on the cup
+FAR = {"reach": 1.0, "alike": True}  # settings under which a stroke says something of nearly everything
 
 
 class Workbench:
@@ -75,6 +78,11 @@ class Workbench:
 
     def new_hints(self, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer:
         status, layer = self.call(NEW_HINTS, image, [photo])
+        assert status == SUCCESS, f"{status}: {layer}"
+        return layer
+
+    def new_keep(self, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer:
+        status, layer = self.call(NEW_KEEP, image, [photo])
         assert status == SUCCESS, f"{status}: {layer}"
         return layer
 
@@ -156,6 +164,16 @@ def paint(image: Gimp.Image, layer: Gimp.Layer, colour: str, x: int, y: int, wid
     Gimp.context_set_antialias(True)
     Gimp.context_set_foreground(Gegl.Color.new(colour))
     image.select_ellipse(REPLACE, x, y, width, height)
+    layer.edit_fill(Gimp.FillType.FOREGROUND)
+    Gimp.Selection.none(image)
+    Gimp.context_pop()
+
+
+def bar(image: Gimp.Image, layer: Gimp.Layer, colour: str, x: int, y: int, width: int, height: int) -> None:
+    """A rectangle of colour in the image's pixels."""
+    Gimp.context_push()
+    Gimp.context_set_foreground(Gegl.Color.new(colour))
+    image.select_rectangle(REPLACE, x, y, width, height)
     layer.edit_fill(Gimp.FillType.FOREGROUND)
     Gimp.Selection.none(image)
     Gimp.context_pop()
@@ -248,13 +266,67 @@ def check_red_stroke(bench: Workbench) -> Facts:
     hints = bench.new_hints(image, photo)
     bench.with_hints(image, hints)
     facts = {"colour": RED, "stroke": STROKE, "before": bench.keep("stroke-before", image, photo)}
-    Gimp.context_set_foreground(Gegl.Color.new(RED))
-    image.select_rectangle(REPLACE, *STROKE)
-    hints.edit_fill(Gimp.FillType.FOREGROUND)
-    Gimp.Selection.none(image)
+    bar(image, hints, RED, *STROKE)
     bench.with_hints(image, hints)
     hints.set_visible(False)
     return facts | {"after": bench.keep("stroke-after", image, photo)}
+
+
+def check_keep_layer(bench: Workbench) -> Facts:
+    """A stroke of any colour on the cup, under a red one that means everything; what it did is judged outside."""
+    image, photo = bench.photo("coffee")
+    hints, kept = bench.new_hints(image, photo), bench.new_keep(image, photo)
+    for strokes in (hints, kept):
+        strokes.set_visible(False)
+    layer = bench.colorize(image, photo, **FAR)
+    facts = {"kept": KEPT, "plain": bench.keep("keep-plain", image, photo)}
+    bar(image, hints, RED, *STROKE)
+    bench.with_hints(image, hints)
+    facts["hinted"] = bench.keep("keep-hinted", image, photo)
+    bar(image, kept, BLUE, *KEPT)
+    assert bench.with_hints(image, kept).get_id() == layer.get_id()
+    assert names(image) == [kept.get_name(), hints.get_name(), layer.get_name(), photo.get_name()], names(image)
+    return facts | {"spared": bench.keep("keep-spared", image, photo)}
+
+
+def check_keep_layers_are_found_as_hint_layers_are(bench: Workbench) -> Facts:
+    """The selected one, else that of the last run; locked, masked, and deleted ones."""
+    image, photo = bench.photo(width=200, height=133)
+    first = bench.new_keep(image, photo)
+    assert image.get_base_type() == Gimp.ImageBaseType.RGB
+    assert image.get_selected_layers() == [first]
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 20, 20, 30, 30)
+    bench.colorize(image, photo, **FAR)
+    hinted = raw(bench.with_hints(image, hints))
+    paint(image, first, BLUE, 120, 60, 30, 30)
+    spared = raw(bench.with_hints(image, hints))
+    assert spared != hinted
+    second = bench.new_keep(image, photo)
+    assert raw(bench.with_hints(image, second)) == hinted
+    first.set_lock_content(True)
+    assert raw(bench.with_hints(image, first)) == spared
+    image.remove_layer(second)
+    assert raw(bench.with_hints(image, hints)) == spared
+    first.add_mask(first.create_mask(Gimp.AddMaskType.BLACK))
+    assert raw(bench.with_hints(image, photo)) == hinted
+    image.remove_layer(first)
+    assert raw(bench.with_hints(image, hints)) == hinted
+
+
+def check_keep_layer_as_an_argument(bench: Workbench) -> Facts:
+    """Any transparent layer will do, on another place too; for both kinds of strokes at once it will not."""
+    image, photo = bench.photo(width=200, height=133)
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 20, 20, 30, 30)
+    hinted = raw(bench.colorize(image, photo, hints=hints, **FAR))
+    mine = Gimp.Layer.new(image, "mine", 40, 40, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(mine, None, 0)
+    mine.set_offsets(115, 55)
+    paint(image, mine, RED, 120, 60, 30, 30)
+    assert raw(bench.colorize(image, photo, hints=hints, kept=mine, **FAR)) != hinted
+    bench.refused(COLORIZE, image, [photo], says=["Colour hints", "both"], hints=hints, kept=hints)
+    bench.refused(COLORIZE, image, [photo], says=[photo.get_name()], kept=photo)
 
 
 def check_second_run_uploads_nothing_and_updates_the_same_layer(bench: Workbench) -> Facts:
@@ -290,12 +362,12 @@ def check_all_arguments(bench: Workbench) -> Facts:
     assert pixels(vivid, "R'G'B' u8") != rgb
 
 
-def check_each_network_that_comes_along(bench: Workbench) -> Facts:
-    """Chosen by name, each gives colours of its own."""
+def check_network_by_name(bench: Workbench) -> Facts:
+    """The default one, chosen by its name, gives the same colours."""
     image, photo = bench.photo(width=200, height=133)
-    coloured = {name: raw(bench.colorize(image, photo, model=name)) for name in ("chroma", "chroma-lite")}
-    assert coloured["chroma"] != coloured["chroma-lite"]
-    assert set(coloured) <= set(bench.service()["models"])
+    default = raw(bench.colorize(image, photo))
+    assert raw(bench.colorize(image, photo, model="chroma")) == default
+    assert "chroma" in bench.service()["models"]
 
 
 def check_unknown_model_is_refused(bench: Workbench) -> Facts:
@@ -464,7 +536,7 @@ def check_selection_limits_the_result(bench: Workbench) -> Facts:
 def check_indexed_is_refused(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     image.convert_indexed(Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, "")
-    for name in (COLORIZE, WITH_HINTS, NEW_HINTS):
+    for name in (COLORIZE, WITH_HINTS, NEW_HINTS, NEW_KEEP):
         bench.refused(name, image, [photo], says=[image.get_name(), "indexed", "RGB"])
 
 

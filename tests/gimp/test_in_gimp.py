@@ -97,6 +97,19 @@ def test_red_stroke_spreads_within_its_object_only(outcomes: Outcomes) -> None:
     assert max(beyond.values()) < saucer / 4
 
 
+def test_what_is_kept_has_the_colours_of_a_run_without_strokes(outcomes: Outcomes) -> None:
+    facts = outcomes.facts("check_keep_layer")
+    x, y, width, height = facts["kept"]
+    plain, hinted, spared = (
+        rgb2lab(outcomes.workshop.kept(facts[when], "visible", "rgb"))[y : y + height, x : x + width]
+        for when in ("plain", "hinted", "spared")
+    )
+    moved, left = (np.median(chroma(lab - plain)) for lab in (hinted, spared))
+    print(f"{outcomes.suite}: red that means everything moved the cup by {moved:.1f}, where it is kept by {left:.1f}")
+    assert moved > 10
+    assert left < 4
+
+
 def test_memory_at_24_megapixels(outcomes: Outcomes) -> None:
     facts = outcomes.facts("check_24_megapixels_of_16_bit")
     peak, idle = facts["daemon"]["peak_rss"], facts["daemon idle"]["rss"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import records
 from colorize_client import Options
-from records import HintsRecord, ResultRecord, Settings
+from records import ResultRecord, Settings, StrokesRecord
 
 TATTOO = 7
 SETTINGS = {"model": "chroma", "vividness": 30.0, "saturation": 0.5, "output": "normal"}
@@ -28,7 +28,7 @@ def without(name: str) -> bytes:
 
 def test_written_record_is_read_back() -> None:
     assert records.decode_result(records.encode(RECORD), TATTOO) == RECORD
-    assert records.decode_hints(records.encode(HintsRecord(3))) == HintsRecord(3)
+    assert records.decode_strokes(records.encode(StrokesRecord(3))) == StrokesRecord(3)
 
 
 def test_layer_names_in_any_script_become_ascii() -> None:
@@ -40,7 +40,14 @@ def test_layer_names_in_any_script_become_ascii() -> None:
 def test_saved_by_the_first_version() -> None:
     assert records.decode_result(saved(), TATTOO) == RECORD
     written = json.loads(records.encode(RECORD))
-    assert {**written, "settings": {name: written["settings"][name] for name in SETTINGS}} == SAVED
+    assert {name: written[name] for name in SAVED} == {**SAVED, "settings": written["settings"]}
+    assert {name: written["settings"][name] for name in SETTINGS} == SETTINGS
+
+
+def test_what_came_after_the_first_version_is_read_back() -> None:
+    record = ResultRecord(TATTOO, 3, 5, "Colorized", Settings(reach=0.25, alike=True), kept=9)
+    assert records.decode_result(records.encode(record), TATTOO) == record
+    assert records.decode_result(saved(), TATTOO).kept == records.NO_LAYER
 
 
 def test_duplicate_is_no_result() -> None:
@@ -50,7 +57,7 @@ def test_duplicate_is_no_result() -> None:
 @pytest.mark.parametrize("content", FOREIGN)
 def test_foreign_content_is_no_record(content: bytes) -> None:
     assert records.decode_result(content, TATTOO) is None
-    assert records.decode_hints(content) is None
+    assert records.decode_strokes(content) is None
 
 
 @pytest.mark.parametrize("name", ["layer", "photo", "hints", "name"])
@@ -61,7 +68,7 @@ def test_record_that_lacks_a_part_is_none(name: str) -> None:
 def test_fields_of_a_newer_version_are_ignored() -> None:
     newer = saved(strokes=12, settings={**SETTINGS, "sharpness": 3})
     assert records.decode_result(newer, TATTOO) == RECORD
-    assert records.decode_hints(b'{"photo": 3, "scale": 2}') == HintsRecord(3)
+    assert records.decode_strokes(b'{"photo": 3, "scale": 2}') == StrokesRecord(3)
 
 
 @pytest.mark.parametrize("settings", [None, [], "vivid", {}])
@@ -72,7 +79,9 @@ def test_without_settings_the_defaults_hold(settings: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("vividness", "high"), ("saturation", None), ("model", 1), ("output", 2), ("output", "film")]
+    ("name", "value"),
+    [("vividness", "high"), ("saturation", None), ("model", 1), ("output", 2), ("output", "film")]
+    + [("alike", 1), ("alike", None), ("reach", True), ("reach", "far")],
 )
 def test_setting_that_does_not_fit_takes_its_default(name: str, value: object) -> None:
     record = records.decode_result(saved(settings={**SETTINGS, name: value}), TATTOO)
@@ -91,7 +100,13 @@ def test_vividness_is_the_service_s_temperature() -> None:
     assert Settings("chroma", 50.0, 0.5).options == Options("chroma", 0.5, pytest.approx(0.55))
 
 
+def test_reach_and_alike_are_the_service_s() -> None:
+    options = Settings(reach=0.75, alike=True).options
+    assert (options.reach, options.alike) == (0.75, True)
+
+
 def test_defaults_are_the_client_s() -> None:
     options = Settings().options
-    assert (options.model, options.saturation) == (Options().model, Options().saturation)
+    shared = ("model", "saturation", "reach", "alike")
+    assert [getattr(options, name) for name in shared] == [getattr(Options(), name) for name in shared]
     assert options.temperature == pytest.approx(Options().temperature, abs=0.005)  # vividness is a whole number

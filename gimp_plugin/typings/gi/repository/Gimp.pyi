@@ -152,6 +152,9 @@ class PlugIn(GObject.Object):
     def do_set_i18n(self, procedure_name: str) -> tuple[bool, str, str]: ...
 
 class Procedure(GObject.Object):
+    def add_boolean_argument(
+        self, name: str, nick: str, blurb: str | None, value: bool, flags: GObject.ParamFlags
+    ) -> None: ...
     def add_boolean_aux_argument(
         self, name: str, nick: str, blurb: str | None, value: bool, flags: GObject.ParamFlags
     ) -> None: ...
