@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_engine import weights
 from colorize_engine.colour.conversions import gray_to_lightness
-from colorize_engine.composition import Answer, compose
+from colorize_engine.composition import Answer, compose, compose_thing
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.network_input import NetworkInput, reduce_gray
@@ -25,10 +25,12 @@ from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLA
 from colorize_engine.residual_spread import reach_across_edges
 from colorize_engine.strokes import Stroke, split
 from colorize_engine.weights import WeightsRecord
+from colorize_engine.windows import Detail, DetailLift, ShiftedTiles, Window, ends_within, window_around
 
 BATCH = 8  # strokes that the network's light part takes at once
 LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in logits
-KEPT_ANSWERS = 192  # strokes of a photograph whose answers are kept
+KEPT_ANSWERS = 128  # strokes of a photograph whose answers are kept
+KEPT_WINDOWS = 4  # of a photograph
 
 DEFAULTS = Options()
 
@@ -53,6 +55,7 @@ class Embedding:
         features: the network's embedding, on the device.
         unhinted: the network's output where there are no hints, on the device.
         answers: what the network said of the strokes painted last, see `Colorizer.predict`.
+        windows: the surroundings of strokes on small things, at a finer scale.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
         size: of the network's picture of the photograph.
     """
@@ -63,6 +66,7 @@ class Embedding:
     lightness: Tensor
     size: NetworkInput
     answers: dict[tuple[bytes, bool], Answer] = field(default_factory=dict)
+    windows: "dict[Window, Embedding]" = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -74,9 +78,10 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        """With room for the answers that will be kept."""
+        """With room for the answers and the windows that will be kept."""
+        own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness))
         answers = KEPT_ANSWERS * 3 * 2 * self.lightness.numel()
-        return self.gray.nbytes + sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness)) + answers
+        return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,12 @@ class Prediction:
     Attributes:
         ab: chroma (2, h, w) float32 in CIELAB units on the chroma grid, on the device; may be outside the sRGB gamut.
         hint_cells: the number of the grid's cells that hints cover.
+        details: small things, each on a finer grid of its own, which lie over it.
     """
 
     ab: Tensor
     hint_cells: int
+    details: tuple[Detail, ...] = ()
 
 
 class Colorizer:
@@ -168,12 +175,51 @@ class Colorizer:
         plain = self._chroma(embedding, embedding.unhinted, options.temperature) * options.saturation
         if grid is None:
             return Prediction(plain, 0)
-        strokes, sparing = split(grid), self._sparing(embedding, spared) if spared else []
+        details, strokes = self._details(embedding, hints, split(grid), options, check)
+        sparing = self._sparing(embedding, spared) if spared else []
         answers = self._answers(embedding, [*strokes, *sparing], options.alike, check)
         colouring, staying = answers[: len(strokes)], answers[len(strokes) :]
-        larger = math.exp(LARGER * (2 * options.reach - 1))
         pairs = list(zip(sparing, staying, strict=True))
-        return Prediction(compose(plain, strokes, colouring, pairs, options.saturation, larger), grid.cells)
+        ab = compose(plain, strokes, colouring, pairs, options.saturation, _larger(options))
+        return Prediction(ab, grid.cells, details)
+
+    def _details(
+        self, embedding: Embedding, hints: HintTiles | None, strokes: list[Stroke], options: Options, check: Check
+    ) -> tuple[tuple[Detail, ...], list[Stroke]]:
+        """What strokes on small things make of them, and the other strokes."""
+        details, others = [], []
+        for stroke in strokes:
+            window = window_around(stroke, embedding.lightness.shape, embedding.gray.shape)
+            detail = self._detail(embedding, hints, stroke, window, options, check) if window and hints else None
+            if detail:
+                details.append(detail)
+            else:
+                others.append(stroke)
+        return tuple(details), others
+
+    def _detail(
+        self, embedding: Embedding, hints: HintTiles, stroke: Stroke, window: Window, options: Options, check: Check
+    ) -> Detail | None:
+        """What a stroke makes of a small thing in its window; None where it lies on a larger one."""
+        near = self._window(embedding, window, check)
+        tiles = ShiftedTiles([(x - window.x, y - window.y, w, h) for x, y, w, h in hints.tiles], list(hints.data))
+        grid = rasterize(tiles, near.height, near.width, *near.lightness.shape)
+        own = [each for each in split(grid) if _is_part(each, near, window, stroke, embedding)]
+        if not own:
+            return None
+        answers = self._answers(near, own, options.alike, check)
+        ab, reach = compose_thing(own, answers, options.saturation, _larger(options))
+        return Detail(window, near.lightness, ab, reach) if ends_within(reach) else None
+
+    def _window(self, embedding: Embedding, window: Window, check: Check) -> Embedding:
+        """The window as a photograph of its own: known from an earlier call, or encoded now."""
+        known = embedding.windows
+        if window not in known:
+            known[window] = self.set_image(window.cut(embedding.gray), check)
+        known[window] = known.pop(window)  # the newest last
+        for key in list(known)[:-KEPT_WINDOWS]:
+            del known[key]
+        return known[window]
 
     def _sparing(self, embedding: Embedding, spared: HintGrid) -> list[Stroke]:
         """Strokes of the colour that the picture has there without strokes; pieces that hang together are one."""
@@ -229,7 +275,8 @@ class Colorizer:
             KeyError: an unknown layout.
         """
         lift = GuidedLift(embedding.lightness.cpu(), prediction.ab.cpu(), embedding.height, embedding.width)
-        for y, band in render_bands(lift, embedding.gray, layout):
+        overlays = [DetailLift(detail) for detail in prediction.details]
+        for y, band in render_bands(lift, embedding.gray, layout, overlays):
             check()
             yield y, band
 
@@ -249,6 +296,20 @@ class Colorizer:
             planes[0, :2, y, x] = torch.from_numpy(stroke.ab).to(self.device)
             planes[0, 2, y, x] = torch.from_numpy(stroke.coverage).to(self.device)
         return planes
+
+
+def _larger(options: Options) -> float:
+    """The option `reach` as a factor on the odds that a cell belongs to a stroke's thing."""
+    return math.exp(LARGER * (2 * options.reach - 1))
+
+
+def _is_part(part: Stroke, near: Embedding, window: Window, stroke: Stroke, whole: Embedding) -> bool:
+    """Whether a stroke of a window's grid is what a stroke of the whole picture's grid shows there."""
+    y, x = np.unravel_index(part.cells, near.lightness.shape)
+    rows = (window.y + (y + 0.5) * near.height / near.lightness.shape[0]) * whole.lightness.shape[0] / whole.height
+    columns = (window.x + (x + 0.5) * near.width / near.lightness.shape[1]) * whole.lightness.shape[1] / whole.width
+    cells = np.ravel_multi_index((rows.astype(int), columns.astype(int)), whole.lightness.shape, mode="clip")
+    return bool(np.isin(cells, stroke.cells).any())
 
 
 def _hint_grid(embedding: Embedding, hints: HintTiles | None) -> HintGrid | None:

@@ -15,7 +15,7 @@ from colorize_engine.strokes import Stroke
 
 FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to the full; a thin stroke covers little
 # Of the reach that a network gives, 0..1, what is below counts as 0 and what is above as 1.
-SURELY_NOT, SURELY = 0.1, 0.9
+SURELY_NOT, SURELY = 0.1, 1.0
 SOFTEST = 1e-3  # of 1 - reach, where strokes compete for a cell: under a stroke itself nothing competes with it
 TINY = 1e-12  # against division by zero
 
@@ -67,6 +67,21 @@ def compose(
         against += _strength(_reach(answer, cells, trust, larger), cells, trust)
     share = (1 - left) * weight / (weight + against).clamp_min(TINY)
     return torch.where(share > 0, torch.lerp(plain, total / weight.clamp_min(TINY), share), plain)
+
+
+def compose_thing(
+    strokes: Sequence[Stroke], answers: Sequence[Answer], saturation: float = 1.0, larger: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Chroma (2, h, w) and reach (h, w) of what these strokes lie on; arguments as for `compose`."""
+    device = answers[0].ab.device
+    total, weight, left = torch.zeros_like(answers[0].ab, dtype=torch.float32), torch.tensor(0.0), torch.tensor(1.0)
+    for stroke, answer in zip(strokes, answers, strict=True):
+        cells, trust = _covered(stroke, device)
+        reach = _reach(answer, cells, trust, larger)
+        strength = _strength(reach, cells, trust) + TINY
+        total += strength * _colour(stroke, answer, saturation)
+        weight, left = weight.to(device) + strength, left.to(device) * (1 - reach)
+    return total / weight, 1 - left
 
 
 def _covered(stroke: Stroke, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,9 @@ Each row depends on its own place only, so that bands of any height join without
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ def _box(planes: Tensor) -> Tensor:
 
 
 def _model(lightness: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope A and offset B, (2, h, w) each, of ab as a linear function of lightness around each cell."""
+    """Slope A and offset B, (n, h, w) each, of ab as a linear function of lightness around each cell."""
     mean, mean_square = _box(torch.stack((lightness, lightness * lightness)))
     covariance = _box(lightness * ab) - mean * _box(ab)
     slope = _box(covariance / ((mean_square - mean * mean).clamp(min=0.0) + EPSILON))
@@ -62,10 +63,10 @@ class GuidedLift:
 
     Args:
         lightness: L (h, w) of the chroma grid, float32: the photograph's, averaged over each cell.
-        ab: chroma (2, h, w), float32; NaN and Inf are taken as gray.
+        ab: chroma (2, h, w), float32, or n planes of any kind; NaN and Inf are taken as gray.
         height, width: size of the photograph.
 
-    Keeps the model's rows at full width: 32 * h * width bytes.
+    Keeps the model's rows at full width: 16 * n * h * width bytes.
     """
 
     def __init__(self, lightness: Tensor, ab: Tensor, height: int, width: int) -> None:
@@ -92,28 +93,45 @@ class GuidedLift:
         return out.add_(self._rows[index, cell])
 
     def rows(self, start: int, stop: int, lightness: Tensor) -> Tensor:
-        """Chroma (2, stop - start, width) of the photograph's rows start..stop with lightness L (rows, width)."""
-        ab = lightness.new_empty((2, stop - start, self.width))
+        """Chroma (2, rows, width), or n planes, of rows start..stop of the photograph, of lightness L (rows, width)."""
+        count = len(self._rows) // 2
+        ab = lightness.new_empty((count, stop - start, self.width))
         for rows, cell in self._runs(start, stop):
             piece = slice(rows.start - start, rows.stop - start)
             slope = torch.empty_like(lightness[piece])
-            for channel in (0, 1):
+            for channel in range(count):
                 self._plane(channel, cell, rows, slope).mul_(lightness[piece])
-                self._plane(2 + channel, cell, rows, ab[channel, piece]).add_(slope)
+                self._plane(count + channel, cell, rows, ab[channel, piece]).add_(slope)
         return ab
 
-    @torch.inference_mode()
-    def band(self, gray: np.ndarray, start: int, stop: int, layout: str) -> np.ndarray:
-        """Pixels (stop - start, width, C) of rows start..stop of the photograph gray (H, W); see `gamut.render`."""
-        lightness = conversions.gray_to_lightness(gray[start:stop])
-        return gamut.render_band(lightness, self.rows(start, stop, lightness), layout)
+
+class Overlay(Protocol):
+    """Something that is laid over a part of a photograph's chroma."""
+
+    def blend(self, ab: Tensor, start: int, lightness: Tensor) -> None:
+        """Into ab (2, rows, W) of the rows from `start` on, in place; lightness (rows, W)."""
 
 
-def render_bands(lift: GuidedLift, gray: np.ndarray, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+@torch.inference_mode()
+def render_band(
+    lift: GuidedLift, gray: np.ndarray, start: int, stop: int, layout: str, overlays: Sequence[Overlay] = ()
+) -> np.ndarray:
+    """Pixels (stop - start, width, C) of rows start..stop of the photograph gray (H, W); see `gamut.render`."""
+    lightness = conversions.gray_to_lightness(gray[start:stop])
+    ab = lift.rows(start, stop, lightness)
+    for overlay in overlays:
+        overlay.blend(ab, start, lightness)
+    return gamut.render_band(lightness, ab, layout)
+
+
+def render_bands(
+    lift: GuidedLift, gray: np.ndarray, layout: str, overlays: Sequence[Overlay] = ()
+) -> Iterator[tuple[int, np.ndarray]]:
     """Colour a photograph band by band, on as many threads as torch uses.
 
     Args:
         lift: made for the photograph's size.
+        overlays: laid over what is lifted, in this order.
         gray: the photograph (H, W), sRGB-encoded luminance, uint8 or uint16.
         layout: "rgb8", "rgb16" or "ab16", see `gamut.render`.
 
@@ -126,7 +144,9 @@ def render_bands(lift: GuidedLift, gray: np.ndarray, layout: str) -> Iterator[tu
     pool = ThreadPoolExecutor(workers, thread_name_prefix="lift")
     try:
         for top in range(0, lift.height, step):
-            waiting.append((top, pool.submit(lift.band, gray, top, min(top + step, lift.height), layout)))
+            waiting.append(
+                (top, pool.submit(render_band, lift, gray, top, min(top + step, lift.height), layout, overlays))
+            )
             if len(waiting) > workers:
                 top, band = waiting.popleft()
                 yield top, band.result()

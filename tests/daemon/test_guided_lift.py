@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from colorize_engine.colour import conversions, gamut
-from colorize_engine.guided_lift import GuidedLift, render_bands
+from colorize_engine.guided_lift import GuidedLift, render_band, render_bands
 from skimage import data
 from torch import Tensor, nn
 
@@ -84,7 +84,7 @@ def test_render_bands_gives_every_row_once_and_in_order(shape: tuple[int, int], 
 def test_16_bit_photographs_are_lifted_too() -> None:
     lift, gray = any_lift(40, 50)
     wide = gray.astype(np.uint16) * 257
-    assert (lift.band(wide, 0, 40, "rgb8") == lift.band(gray, 0, 40, "rgb8")).all()
+    assert (render_band(lift, wide, 0, 40, "rgb8") == render_band(lift, gray, 0, 40, "rgb8")).all()
 
 
 def test_rendering_can_be_given_up_half_way() -> None:

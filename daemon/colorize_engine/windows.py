@@ -1,0 +1,108 @@
+"""Small things: a stroke on an iris, lips or a button is answered from a window around it, at a finer scale.
+
+The network's picture of a large photograph shows an iris as a single cell. So the surroundings of a short stroke are
+looked at again by themselves, as a photograph of their own. What the stroke reaches there counts, if it ends within
+the window; a short stroke on a large thing runs out of its window, and means what it means in the whole picture.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorize_engine.guided_lift import GuidedLift
+from colorize_engine.strokes import Stroke
+
+SHORT = 4  # cells of the whole picture's chroma grid that a stroke extends over, at most, to be looked at again
+AROUND = 8  # the window's side, in lengths of the stroke
+SMALLEST = 96  # side of a window, in pixels of the photograph
+FINER = 2.0  # by how much a window must show more than the whole
+STEPS = 8  # windows begin at multiples of their side's share, so that strokes beside each other look at the same one
+RIM, RUNS_OUT = 4, 0.1  # cells along the window's border, and the greatest reach there of a thing that ends within it
+LARGEST = 0.5  # share of the window that such a thing may have
+
+
+class Window(NamedTuple):
+    """A rectangle in the photograph's pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def cut(self, gray: np.ndarray) -> np.ndarray:
+        """The photograph's pixels in it, a view."""
+        return gray[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+class ShiftedTiles(NamedTuple):
+    """Hint tiles as a window sees them, see `hints.Tiles`."""
+
+    tiles: list[tuple[int, int, int, int]]
+    data: list
+
+
+def window_around(stroke: Stroke, grid: tuple[int, ...], photograph: tuple[int, ...]) -> Window | None:
+    """The window in which a stroke on a small thing is looked at again; None for a stroke that the whole answers.
+
+    Args:
+        stroke: on the whole picture's chroma grid.
+        grid: that grid's height and width.
+        photograph: height and width in pixels.
+    """
+    places = np.unravel_index(stroke.cells, grid)
+    first, last = ([int(f(axis)) for axis in places] for f in (np.min, np.max))
+    extent = max(b - a + 1 for a, b in zip(first, last, strict=True))
+    pixels = max(side / cells for side, cells in zip(photograph, grid, strict=True))  # of a cell
+    side = max(SMALLEST, round(AROUND * extent * pixels))
+    if extent > SHORT or FINER * side > min(photograph):
+        return None
+    step = max(1, side // STEPS)
+    middle = [(a + b + 1) / 2 * pixels for a, b in zip(first, last, strict=True)]
+    corner = [round((m - side / 2) / step) * step for m in middle]
+    y, x = (min(max(0, c), whole - side) for c, whole in zip(corner, photograph, strict=True))
+    return Window(x, y, side, side)
+
+
+def ends_within(reach: Tensor) -> bool:
+    """Whether a thing (h, w), 0..1, ends within its window."""
+    inner = reach[RIM:-RIM, RIM:-RIM]
+    rim = (reach.sum() - inner.sum()) / max(1, reach.numel() - inner.numel())
+    return bool(rim < RUNS_OUT and reach.mean() < LARGEST)
+
+
+class Detail(NamedTuple):
+    """What a stroke makes of a small thing, on the grid of its window.
+
+    Attributes:
+        window: where it lies.
+        lightness: L (h, w), 0..100.
+        ab: (2, h, w) chroma of the thing, everywhere.
+        reach: (h, w), 0..1.
+    """
+
+    window: Window
+    lightness: Tensor
+    ab: Tensor
+    reach: Tensor
+
+
+class DetailLift:
+    """Lays a detail over bands of the whole photograph's chroma."""
+
+    def __init__(self, detail: Detail) -> None:
+        self.window = detail.window
+        planes = torch.cat([detail.ab, detail.reach[None]]).cpu()
+        self.lift = GuidedLift(detail.lightness.cpu(), planes, detail.window.height, detail.window.width)
+
+    def blend(self, ab: Tensor, start: int, lightness: Tensor) -> None:
+        """Into ab (2, rows, W) of the rows from `start` on, in place; lightness (rows, W)."""
+        x, y, width, height = self.window
+        top, bottom = max(start, y), min(start + ab.shape[1], y + height)
+        if top >= bottom:
+            return
+        place = np.s_[top - start : bottom - start, x : x + width]
+        lifted = self.lift.rows(top - y, bottom - y, lightness[place].contiguous())
+        below = ab[:, *place]
+        below.lerp_(lifted[:2], lifted[2].clamp(0, 1))
