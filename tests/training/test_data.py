@@ -154,3 +154,84 @@ def test_crops_repeat_with_their_seed_and_lie_inside(photograph) -> None:
     assert not np.array_equal(crops[0], draw_crop(rgb, 64, np.random.default_rng(6)))
     tiny = draw_crop(rgb[:5, :40], 64, np.random.default_rng(1))
     assert tiny.shape == (64, 64, 3)
+
+
+def write_pair(folder: Path, name: str, labels: np.ndarray, palette: bool = False, side: int = 96) -> None:
+    """A coloured picture NAME.jpg and a label map NAME.png, of 16 bits where 8 are too few."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(len(name))
+    colour = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(colour).resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{name}.jpg", quality=95)
+    label_map = Image.fromarray(labels.astype(np.uint16 if labels.max() > 255 else np.uint8))
+    if palette:
+        label_map.putpalette(rng.integers(0, 255, 768, dtype=np.uint8).tobytes())
+    label_map.save(folder / f"{name}.png")
+
+
+def four_things() -> np.ndarray:
+    """A label map (96, 96): label 1 in two pieces, 2 too small, 3 too large, 300 a column, the rest nothing."""
+    labels = np.zeros((96, 96), int)
+    labels[:16, :16] = labels[:8, 40:60] = 1
+    labels[20:23, :3] = 2
+    labels[30:, :92] = 3
+    labels[:, 92:] = 300
+    return labels
+
+
+def test_label_maps_become_masks_of_connected_things(tmp_path: Path) -> None:
+    write_pair(tmp_path / "in", "drawn", four_things())
+    write_pair(tmp_path / "in", "second", np.ones((96, 96)))  # one thing, which is the whole picture
+    save_noise(tmp_path / "in", 2, side=96)  # PNG files that are photographs
+    packed = pack([tmp_path / "in"], tmp_path / "cache", 48)
+    assert [Path(name).name for name in packed.names] == ["000.png", "001.png", "drawn.jpg", "second.jpg"]
+    assert packed.with_things().tolist() == [2]
+    masks = packed.things(2)
+    assert masks.shape == (3, 24, 24)
+    assert masks.sum((1, 2)).tolist() == [24, 16, 10]
+    assert [tuple(np.argwhere(mask)[0]) for mask in masks] == [(0, 23), (0, 0), (0, 10)]
+    assert packed.things(0).shape == (0, 24, 24)
+    assert np.array_equal(packed.subset([3, 2]).things(1), masks)
+    assert packed.subset([3, 2]).with_things().tolist() == [1]
+
+
+def test_label_maps_are_found_in_shards_and_beside_a_file_of_its_own(tmp_path: Path) -> None:
+    write_pair(tmp_path / "in", "drawn", np.kron(np.arange(9).reshape(3, 3), np.ones((32, 32))))
+    write_pair(tmp_path / "in", "palette", np.kron(np.arange(4).reshape(2, 2), np.ones((48, 48))), palette=True)
+    with tarfile.open(tmp_path / "shard.tar", "w") as shard:
+        for name in ("drawn.jpg", "drawn.png", "palette.png", "palette.jpg"):
+            shard.add(tmp_path / "in" / name, f"deep/{name}")
+    sources = (
+        [tmp_path / "in"],
+        [tmp_path / "shard.tar"],
+        [tmp_path / "in" / f"{n}.jpg" for n in ("drawn", "palette")],
+    )
+    packs = [pack(source, tmp_path / "cache", 96) for source in sources]
+    assert [len(packed) for packed in packs] == [2, 2, 2]
+    assert [len(packs[0].things(number)) for number in (0, 1)] == [8, 3]
+    for other in packs[1:]:
+        assert other.digest == packs[0].digest
+        assert all(np.array_equal(other.things(n), packs[0].things(n)) for n in (0, 1))
+
+
+def test_other_label_maps_are_other_data(tmp_path: Path) -> None:
+    write_pair(tmp_path / "in", "drawn", four_things())
+    first = pack([tmp_path / "in"], tmp_path / "cache")
+    write_pair(tmp_path / "in", "drawn", four_things().T)
+    second = pack([tmp_path / "in"], tmp_path / "cache")
+    (tmp_path / "in" / "drawn.png").unlink()
+    without = pack([tmp_path / "in"], tmp_path / "cache")
+    assert first.fingerprints == second.fingerprints == without.fingerprints
+    assert len({first.digest, second.digest, without.digest}) == 3
+
+
+def test_a_label_map_that_does_not_fit_is_named_and_its_photograph_kept(tmp_path: Path) -> None:
+    write_pair(tmp_path / "in", "drawn", np.ones((40, 50)))
+    write_pair(tmp_path / "in", "broken", four_things())
+    broken = tmp_path / "in" / "broken.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    packed = pack([tmp_path / "in"], tmp_path / "cache")
+    assert len(packed) == 2
+    assert not len(packed.with_things())
+    lines = next((tmp_path / "cache").glob("*/skipped.tsv")).read_text().splitlines()[1:]
+    assert any("drawn.jpg: label map\ta label map of 50x40 pixels, but its photograph has 96x96" in li for li in lines)
+    assert any("broken.jpg: label map\t" in line for line in lines)

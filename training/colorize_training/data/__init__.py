@@ -1,6 +1,6 @@
 """Photographs for training: found in folders, shards, lists and labelled sets, decoded once, cropped many times."""
 
-from colorize_training.data.crops import draw_crop, planes, squash
+from colorize_training.data.crops import View, draw_crop, planes, squash
 from colorize_training.data.decoding import Skipped, Unusable
 from colorize_training.data.packing import pack, read_photographs
 from colorize_training.data.photographs import PackedPhotographs, manifest, overlap, split, write_split
@@ -10,6 +10,7 @@ __all__ = [
     "PackedPhotographs",
     "Skipped",
     "Unusable",
+    "View",
     "draw_crop",
     "lightness_statistics",
     "manifest",

@@ -20,19 +20,21 @@ from tqdm import tqdm
 
 from colorize_training.data.data_option import source_of
 from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
-from colorize_training.data.photographs import PackedPhotographs, fingerprint
+from colorize_training.data.photographs import PackedMasks, PackedPhotographs, fingerprint
 from colorize_training.data.picture_source import Picture, Source
+from colorize_training.data.things import MASK_STRIDE, masks_of
 
-FORMAT = 2  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
+FORMAT = 3  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
 
 
 class Photograph(NamedTuple):
-    """A decoded photograph: RGB (H, W, 3) uint8."""
+    """A decoded photograph: RGB (H, W, 3) uint8, and masks (M, H // 2, W // 2) bool of the things drawn in it."""
 
     name: str
     pixels: np.ndarray
     fingerprint: str
     label: int | None
+    masks: np.ndarray
 
 
 def read_photographs(
@@ -46,7 +48,7 @@ def _usable(sources: list[Source], skipped: Skipped, downloads: Path, short_side
     known: dict[str, str] = {}
     for picture in (p for source in sources for p in source.pictures(downloads)):
         try:
-            photograph = _photograph(picture, short_side)
+            photograph = _photograph(picture, short_side, skipped)
             if picture.label is None:
                 _check(photograph, known)
         except UNREADABLE as error:
@@ -55,9 +57,22 @@ def _usable(sources: list[Source], skipped: Skipped, downloads: Path, short_side
             yield photograph
 
 
-def _photograph(picture: Picture, short_side: int) -> Photograph:
-    pixels = np.asarray(_reduce(picture.load(), short_side))
-    return Photograph(picture.name, pixels, fingerprint(pixels), picture.label)
+def _photograph(picture: Picture, short_side: int, skipped: Skipped) -> Photograph:
+    image = picture.load()
+    pixels = np.asarray(_reduce(image, short_side))
+    masks = _masks(picture, image.size, pixels, skipped)
+    return Photograph(picture.name, pixels, fingerprint(pixels), picture.label, masks)
+
+
+def _masks(picture: Picture, size: tuple[int, int], pixels: np.ndarray, skipped: Skipped) -> np.ndarray:
+    """What the picture's label map shows; one that cannot be used is noted, and the photograph kept."""
+    height, width = pixels.shape[:2]
+    if picture.label_map is not None:
+        try:
+            return masks_of(picture.label_map(), size, width, height)
+        except UNREADABLE as error:
+            skipped.note(f"{picture.name}: label map", error)
+    return np.zeros((0, height // MASK_STRIDE, width // MASK_STRIDE), bool)
 
 
 def _check(photograph: Photograph, known: dict[str, str]) -> None:
@@ -117,22 +132,26 @@ def _open(target: Path) -> PackedPhotographs:
     meta = json.loads((target / "index.json").read_text())
     pixels = np.memmap(target / "pixels.u8", dtype=np.uint8, mode="r").view(np.ndarray)
     labels = None if meta["labels"] is None else np.array(meta["labels"], dtype=np.int64)
-    index = np.array(meta["index"], dtype=np.int64)
-    return PackedPhotographs(pixels, index, meta["names"], meta["digest"], meta["fingerprints"], labels)
+    index, masks = np.array(meta["index"], dtype=np.int64), None
+    if meta["masks"] is not None:
+        bits = np.memmap(target / "masks.u1", dtype=np.uint8, mode="r").view(np.ndarray)
+        masks = PackedMasks(bits, np.array(meta["masks"], dtype=np.int64))
+    return PackedPhotographs(pixels, index, meta["names"], meta["digest"], meta["fingerprints"], labels, masks)
 
 
 def _write_pack(sources: list[Source], target: Path, downloads: Path, short_side: int) -> None:
     skipped, table = Skipped(), _Table()
-    with open(target / "pixels.part", "wb") as out:
+    with open(target / "pixels.part", "wb") as out, open(target / "masks.part", "wb") as bits:
         found = _usable(sources, skipped, downloads, short_side)
         for photograph in tqdm(found, desc="decoding photographs", unit="img"):
-            table.add(photograph, out)
+            table.add(photograph, out, bits)
     skipped.write(target / "skipped.tsv")
     if not table.names:
         raise ValueError(f"no colour photograph in {', '.join(str(s.path) for s in sources)}\n{skipped}")
     if skipped.reasons:
         print(f"{skipped}\n  listed in {target / 'skipped.tsv'}", flush=True)
     os.replace(target / "pixels.part", target / "pixels.u8")
+    os.replace(target / "masks.part", target / "masks.u1")
     (target / "index.part").write_text(json.dumps(table.described()))
     os.replace(target / "index.part", target / "index.json")
 
@@ -145,24 +164,34 @@ class _Table:
     names: list[str] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
     labels: list[int | None] = field(default_factory=list)
+    masks: list[tuple[int, int, int, int]] = field(default_factory=list)
     offset: int = 0
+    mask_offset: int = 0
+    mask_digest: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
-    def add(self, photograph: Photograph, out: BinaryIO) -> None:
+    def add(self, photograph: Photograph, out: BinaryIO, bits: BinaryIO) -> None:
         self.index.append((self.offset, *photograph.pixels.shape[:2]))
         self.names.append(photograph.name)
         self.fingerprints.append(photograph.fingerprint)
         self.labels.append(photograph.label)
         self.offset += out.write(photograph.pixels.tobytes())
+        packed, count = np.packbits(photograph.masks), len(photograph.masks)
+        self.masks.append((self.mask_offset, count, *photograph.masks.shape[1:]))
+        self.mask_digest.update(repr(photograph.masks.shape).encode() + packed.tobytes())
+        self.mask_offset += bits.write(packed)
 
     def described(self) -> dict[str, Any]:
         labels = None if None in self.labels else self.labels
         if labels is None and any(label is not None for label in self.labels):
             print("only some of the photographs have labels: they are packed without", flush=True)
-        digest = hashlib.blake2b(json.dumps([self.fingerprints, labels]).encode(), digest_size=16).hexdigest()
+        masks = self.masks if self.mask_offset else None
+        contents = [self.fingerprints, labels, *([self.mask_digest.hexdigest()] if masks else [])]
+        digest = hashlib.blake2b(json.dumps(contents).encode(), digest_size=16).hexdigest()
         return {
             "index": self.index,
             "names": self.names,
             "fingerprints": self.fingerprints,
             "labels": labels,
+            "masks": masks,
             "digest": digest,
         }

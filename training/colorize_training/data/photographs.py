@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,13 +10,34 @@ from pathlib import Path
 
 import numpy as np
 
+from colorize_training.data.things import MASK_STRIDE
+
+
+@dataclass(frozen=True)
+class PackedMasks:
+    """Masks of the things in each photograph, in one memory-mapped array.
+
+    bits: all of them, eight in a byte (bytes,); index: rows of (offset in bytes, count, height, width).
+    """
+
+    bits: np.ndarray
+    index: np.ndarray
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """The masks (M, h, w) bool of one photograph."""
+        offset, *shape = (int(v) for v in self.index[number])
+        size = math.prod(shape)
+        bits = np.unpackbits(self.bits[offset : offset + -(-size // 8)], count=size)
+        return bits.reshape(shape).view(bool)
+
 
 @dataclass(frozen=True)
 class PackedPhotographs:
     """Decoded photographs in one memory-mapped array.
 
     pixels: all of them (bytes,); index: rows of (offset, height, width); labels: a whole number each, (N,), where every
-    source gave them; fingerprints: a digest of each one's size and pixels; digest: of them all, with the labels.
+    source gave them; masks: of things that were drawn, where any were; fingerprints: a digest of each one's size and
+    pixels; digest: of them all, with labels and masks.
     """
 
     pixels: np.ndarray
@@ -24,6 +46,7 @@ class PackedPhotographs:
     digest: str
     fingerprints: list[str]
     labels: np.ndarray | None = None
+    masks: PackedMasks | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -32,6 +55,17 @@ class PackedPhotographs:
         """RGB (H, W, 3) uint8, a view of the file."""
         offset, height, width = (int(v) for v in self.index[number])
         return self.pixels[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def things(self, number: int) -> np.ndarray:
+        """Masks (M, H // 2, W // 2) bool of the things drawn in this photograph, largest first; mostly none."""
+        if self.masks is None:
+            _, height, width = self.index[number]
+            return np.zeros((0, height // MASK_STRIDE, width // MASK_STRIDE), bool)
+        return self.masks[number]
+
+    def with_things(self) -> np.ndarray:
+        """The numbers of the photographs in which things are drawn."""
+        return np.flatnonzero(self.masks.index[:, 1]) if self.masks else np.zeros(0, np.int64)
 
     def subset(self, numbers: Sequence[int] | np.ndarray) -> "PackedPhotographs":
         """The photographs of these numbers, in this order; its digest follows from them and from the whole's."""
@@ -44,6 +78,7 @@ class PackedPhotographs:
             digest.hexdigest(),
             [self.fingerprints[n] for n in chosen],
             None if self.labels is None else self.labels[chosen],
+            None if self.masks is None else PackedMasks(self.masks.bits, self.masks.index[chosen]),
         )
 
 

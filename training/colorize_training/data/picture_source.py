@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 from PIL import Image
 
 from colorize_training.data.decoding import Unusable
+from colorize_training.data.things import LabelMap
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 
@@ -17,11 +18,13 @@ class Picture(NamedTuple):
 
     `load` must be called before the source is asked for the next one. A picture with a label belongs to a set that is
     kept whole: neither gray nor double ones are left out, so that an accuracy can be compared with others'.
+    `label_map` decodes the map of the things that people drew in it, where there is one (see `things`).
     """
 
     name: str
     load: Callable[[], Image.Image]
     label: int | None = None
+    label_map: LabelMap | None = None
 
 
 class Source(ABC):
