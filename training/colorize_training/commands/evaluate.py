@@ -3,6 +3,13 @@
 Beside them stand gray, every pixel given the picture's true mean chroma (an oracle), and with --levin colorization by
 optimization. Results: report.html (one self-contained page), table.csv (means and standard errors), pictures.csv (every
 picture; a call that was stopped goes on from it), meta.json (command, machine, date).
+
+With --strokes, one stroke of an odd colour is painted on a thing in each of N pictures, and a second on another thing:
+does it fill its thing, does all else stay, how many strokes does the thing need. Beside the weights stand Levin 2004,
+the bare network (its own answer to all strokes), and somebody who knows the true thing. A thing is a connected region
+that a person drew, where a label map NAME.png lies beside a picture NAME.jpg or .webp, else one of one true colour.
+Results: the report, strokes.md and strokes.csv (means and standard errors), strokes-pictures.csv (every picture), and
+strokes/, pictures to judge by eye.
 """
 
 import argparse
@@ -12,7 +19,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -28,7 +35,10 @@ from colorize_training.evaluation.features import Lpips, Recognizer
 from colorize_training.evaluation.methods import Method, Served, baselines, cost, served
 from colorize_training.evaluation.metrics import frechet, measure
 from colorize_training.evaluation.protocols import PROTOCOLS
-from colorize_training.evaluation.report import write_report
+from colorize_training.evaluation.report import Strokes, write_report
+from colorize_training.evaluation.strokes.cases import SHORT, Case, find_cases
+from colorize_training.evaluation.strokes.sheets import draw_case, save
+from colorize_training.evaluation.strokes.table import compared, markdown, measure_cases, summarize_strokes
 from colorize_training.evaluation.task import Task
 from colorize_training.tables import Table, write_rows
 
@@ -48,7 +58,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
     add("--hints", type=int, nargs="+", help="hint counts (default: the protocol's)")
-    add("--pictures", type=int, default=500, help="how many photographs, the first ones (default: 500)")
+    add(
+        "--pictures",
+        type=_count,
+        default=500,
+        help="how many photographs, the first ones; 0: strokes alone (default: 500)",
+    )
     add(
         "--side",
         type=lambda text: 0 if text == "own" else network_side(text),
@@ -67,6 +82,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")
     add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognizes, as vgg16")
     add("--behaviour", type=int, default=0, metavar="N", help="pictures in which strokes are tried (default: 0)")
+    add("--strokes", type=_count, default=0, metavar="N", help="pictures in which things are filled (default: 0)")
     add("--sheets", type=int, default=30, metavar="N", help="pictures that the report shows (default: 30)")
     command.set_defaults(run=_run)
 
@@ -86,15 +102,57 @@ def _run(arguments: argparse.Namespace) -> int:
         Recognizer(arguments.classifier) if arguments.classifier else None,
     )
     meta = _describe(task, own, arguments)
-    scores = measure_all(task, _pictures_table(arguments.out, meta))
-    costs = {m.name: cost(m, m.colorizer.record.side) if arguments.side else cost(m) for m in own}
-    extras = costs | _fids(task, arguments.fid)
-    extras = _merged(extras, _behaviours(task, own, arguments.behaviour))
-    rows = summarize(scores, extras)
+    scores = measure_all(task, table_of(arguments.out, "pictures.csv", meta))
+    rows = summarize(scores, _extras(task, own, arguments)) if task.count else []
     write_rows(rows, arguments.out / "table.csv")
-    write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets)
+    strokes = _strokes(arguments, meta) if arguments.strokes else None
+    write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets, strokes)
     _print(rows)
     return 0
+
+
+def _extras(task: Task, own: list[Served], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """What is measured once for a method, not for every hint count."""
+    costs = {m.name: cost(m, m.colorizer.record.side) if arguments.side else cost(m) for m in own}
+    return _merged(costs | _fids(task, arguments.fid), _behaviours(task, own, arguments.behaviour))
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of pictures")
+    return count
+
+
+def _strokes(arguments: argparse.Namespace, meta: dict[str, Any]) -> Strokes:
+    """Every stroke's measures, written to the report's folder, and what the page shows of them."""
+    out, temperatures = arguments.out, tuple(arguments.temperature)
+    cases = find_cases(arguments.data, arguments.strokes, (arguments.cache or out / "cache") / "downloads")
+    pairs = [(path, side) for path in arguments.weights for side in arguments.side or [0]]
+    own = [method for path, side in pairs for method in served(path, SHORT, temperatures, side)]
+    methods, shown = compared(own), own[len(temperatures) - 1]
+    scores = measure_cases(cases, methods, shown, table_of(out, "strokes-pictures.csv", _alike(meta, cases, own)))
+    rows = summarize_strokes(scores)
+    write_rows(rows, out / "strokes.csv")
+    (out / "strokes.md").write_text(markdown(rows, meta), encoding="utf-8")
+    print(markdown(rows, meta), flush=True)
+    return Strokes(rows, shown.name, _sheets(cases[: arguments.sheets], shown, methods, out / "strokes"))
+
+
+def _alike(meta: dict[str, Any], cases: list[Case], own: list[Served]) -> dict[str, Any]:
+    """What must be the same where measuring strokes goes on."""
+    weights = [[method.name, method.colorizer.record.sha256] for method in own]
+    return meta | {"same": {"weights": weights, "cases": [[c.name, c.digest] for c in cases]}}
+
+
+def _sheets(cases: list[Case], shown: Served, methods: list[Method], folder: Path) -> list[tuple[str, np.ndarray]]:
+    """A sheet of each case by its name; each is a file too."""
+    sheets = []
+    for case in tqdm(cases, desc="sheets of strokes", unit="img"):
+        name, sheet = PurePath(case.name).name, draw_case(case, shown, methods)
+        save(sheet, folder / f"{PurePath(name).stem}.webp")
+        sheets.append((name, sheet))
+    return sheets
 
 
 def _served(arguments: argparse.Namespace, measured: int) -> list[Served]:
@@ -223,9 +281,9 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _pictures_table(out: Path, meta: dict[str, Any]) -> Table:
-    """The table of an earlier call with the same settings, or a new one."""
-    path, described = out / "pictures.csv", out / "meta.json"
+def table_of(out: Path, name: str, meta: dict[str, Any]) -> Table:
+    """The table of an earlier call with the same settings, or a new one; what it was measured with lies beside it."""
+    path, described = out / name, out / name.replace("pictures.csv", "meta.json")
     if path.exists() and (not described.exists() or json.loads(described.read_text())["same"] != meta["same"]):
         raise ValueError(f"{path} was measured with other weights, pictures or settings; choose another --out")
     described.write_text(json.dumps(meta, indent=2) + "\n")

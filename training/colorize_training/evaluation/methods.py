@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from colorize_client.options import CAUTIOUS
 from colorize_engine import weights
-from colorize_engine.colorizer import Colorizer, Embedding
+from colorize_engine.colorizer import Colorizer, Embedding, Prediction
 from colorize_engine.colour import gamut
+from colorize_engine.hints import rasterize
 from colorize_engine.network_input import NetworkInput
-from colorize_engine.networks.served import CHROMA_STRIDE
+from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES, AutomaticNetwork, ServedNetwork
 from colorize_engine.networks.spaces import CIELAB, ChromaSpace
+from torch import Tensor
 
 from colorize_training.evaluation.levin import spread_hints
 from colorize_training.evaluation.metrics import to_lab
-from colorize_training.evaluation.protocols import Hints
+from colorize_training.evaluation.protocols import Painted
 from colorize_training.pictures import coloured, gray_of
 from colorize_training.recipes import recipe_class
 
@@ -36,7 +39,7 @@ class Method(ABC):
         self.name = name
 
     @abstractmethod
-    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
         """8-bit sRGB (H, W, 3) of the picture's lightness and these hints."""
 
 
@@ -45,8 +48,8 @@ class Gray(Method):
 
     takes_hints = False
 
-    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
-        return _with_chroma(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
+        return with_chroma(rgb, np.zeros((*rgb.shape[:2], 2), np.float32))
 
 
 class MeanChroma(Method):
@@ -54,21 +57,24 @@ class MeanChroma(Method):
 
     takes_hints = False
 
-    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
         mean = to_lab(rgb)[..., 1:].mean((0, 1))
-        return _with_chroma(rgb, np.broadcast_to(mean, (*rgb.shape[:2], 2)))
+        return with_chroma(rgb, np.broadcast_to(mean, (*rgb.shape[:2], 2)))
 
 
 class Levin(Method):
     """Levin et al. 2004."""
 
-    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
         lab, known = to_lab(rgb), np.zeros(rgb.shape[:2], bool)
         ab = np.zeros((*known.shape, 2))
-        for (y, x), asked in zip(hints.places, to_lab(hints.colours[None])[0], strict=True):
-            place = np.s_[y : y + hints.side, x : x + hints.side]
-            known[place], ab[place] = True, asked[1:]
-        return _with_chroma(rgb, spread_hints(lab[..., 0], ab, known))
+        tiles = hints.tiles()
+        for (x, y, w, h), data in zip(tiles.tiles, tiles.data, strict=True):
+            pixels, place = np.frombuffer(data, np.uint8).reshape(h, w, 4), np.s_[y : y + h, x : x + w]
+            painted = pixels[..., 3] > 0
+            known[place] |= painted
+            ab[place][painted] = to_lab(pixels[..., :3])[painted, 1:]
+        return with_chroma(rgb, spread_hints(lab[..., 0], ab, known))
 
 
 class Engine:
@@ -93,13 +99,44 @@ class Served(Method):
         self.engine, self.colorizer, self.temperature = engine, engine.colorizer, temperature
         self.space = recipe_class(self.colorizer.record.recipe).space
 
-    def colorize(self, rgb: np.ndarray, hints: Hints) -> np.ndarray:
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
         return self.paint(gray_of(rgb), hints)
 
-    def paint(self, gray: np.ndarray, hints: Hints) -> np.ndarray:
+    def paint(self, gray: np.ndarray, hints: Painted) -> np.ndarray:
         """The same of a gray plane (H, W) uint8 or uint16."""
         embedding = self.engine.embedding(gray)
         return coloured(self.colorizer, embedding, self.temperature, hints.tiles())
+
+
+class Bare(Method):
+    """A network's own cautious answer to all hints at once, without what the engine makes of strokes."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        super().__init__(name)
+        self.engine, self.colorizer = engine, engine.colorizer
+
+    @torch.inference_mode()
+    def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
+        embedding, network = self.engine.embedding(gray_of(rgb)), self.colorizer.network
+        output = network.decode(embedding.features, self._planes(embedding, hints))
+        height, width = embedding.lightness.shape
+        ab = network.chroma(output, CAUTIOUS)[0, :, :height, :width].float()
+        prediction = Prediction(ab, 0)
+        return np.concatenate([band for _, band in self.colorizer.render(embedding, prediction)])
+
+    def _planes(self, embedding: Embedding, hints: Painted) -> Tensor:
+        """Hint planes of the padded picture, on the device."""
+        height, width = embedding.lightness.shape
+        grid = rasterize(hints.tiles(), embedding.height, embedding.width, height, width)
+        planes = torch.zeros(1, HINT_PLANES, *(side // CHROMA_STRIDE for side in embedding.size.padded))
+        planes[0, :2, :height, :width] = torch.from_numpy(grid.ab)
+        planes[0, 2, :height, :width] = torch.from_numpy(grid.coverage)
+        return planes.to(self.colorizer.device)
+
+
+def takes_hints(network: ServedNetwork) -> bool:
+    """Whether the network itself reads hints, so that it has an answer of its own to them."""
+    return not isinstance(network, AutomaticNetwork)
 
 
 def baselines(levin: bool) -> list[Method]:
@@ -129,7 +166,7 @@ def cost(method: Served, side: int = TIMED_SIDE) -> dict[str, float]:
     network, device = method.colorizer.network, method.colorizer.device
     height, width = NetworkInput.fit(side, side, side, network.stride).padded
     lightness = torch.rand(1, 1, height, width, device=device) * 100
-    hints = torch.zeros(1, 3, height // CHROMA_STRIDE, width // CHROMA_STRIDE, device=device)
+    hints = torch.zeros(1, HINT_PLANES, height // CHROMA_STRIDE, width // CHROMA_STRIDE, device=device)
     times = []
     for _ in range(TIMED + 1):
         start = _now(device)
@@ -148,7 +185,8 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _with_chroma(rgb: np.ndarray, ab: np.ndarray) -> np.ndarray:
+def with_chroma(rgb: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """8-bit sRGB (H, W, 3) with the lightness of `rgb` and this chroma (H, W, 2), as far as sRGB has it."""
     lightness = torch.from_numpy(to_lab(rgb)[..., 0].copy())
     chroma = torch.from_numpy(np.ascontiguousarray(ab.transpose(2, 0, 1), dtype=np.float32))
     return gamut.render_band(lightness, chroma, "rgb8")

@@ -1,5 +1,6 @@
 """How hints are simulated for measuring: which picture, where the hints lie, what they say."""
 
+import typing
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,6 +8,12 @@ import numpy as np
 from colorize_client import HintTiles
 
 from colorize_training.data import squash
+
+
+class Painted(typing.Protocol):
+    """Anything that could lie on a hint layer."""
+
+    def tiles(self) -> HintTiles: ...
 
 
 class Hints(NamedTuple):

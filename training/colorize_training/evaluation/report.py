@@ -4,13 +4,15 @@ import html
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import TABLEAU_COLORS
 from tqdm import tqdm
 
 from colorize_training.evaluation.methods import Served
+from colorize_training.evaluation.strokes.table import EXPLAINED
+from colorize_training.evaluation.strokes.table import TITLES as MEASURES
 from colorize_training.evaluation.task import Task
 from colorize_training.figures import plt
 from colorize_training.pictures import data_uri, gray_of, jpeg_uri, shown_gray
@@ -39,6 +41,7 @@ TITLES = {
     "stroke_outside": "outside",
     "stroke_grey_chroma": "C* under a gray stroke",  # codespell:ignore grey
 }
+TITLES = MEASURES | {f"{name}_error": "±" for name in MEASURES} | TITLES
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
@@ -52,6 +55,14 @@ img { max-width: 100%; height: auto; background: white; } .row img { max-width: 
 """
 
 
+class Strokes(NamedTuple):
+    """What the page shows of strokes: the table's rows, and sheets (h, w, 3) uint8 of one method, by name."""
+
+    rows: list[dict[str, Any]]
+    method: str
+    sheets: list[tuple[str, np.ndarray]]
+
+
 def write_report(
     path: Path,
     task: Task,
@@ -59,6 +70,7 @@ def write_report(
     scores: Sequence[dict[str, str]],
     meta: dict[str, Any],
     sheets: int,
+    strokes: Strokes | None = None,
 ) -> None:
     """Write the page; its pictures are those of the first weights at the last temperature."""
     shown = [m for m in task.methods if isinstance(m, Served)]
@@ -69,6 +81,18 @@ def write_report(
         f"<p>{task.count} photographs, protocol {task.protocol.name}, {html.escape(meta['date'])}, "
         f"{html.escape(meta['machine'])}, {html.escape(meta['versions'])}</p>",
         f"<pre>{html.escape(meta['command'])}</pre>",
+        *(_of_strokes(strokes) if strokes else ()),
+        *(_of_pictures(task, method, rows, scores, sheets) if rows else ()),
+    ]
+    body = "\n".join(parts)
+    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>'
+    path.write_text(f"{page}<style>{STYLE}</style><body>\n{body}\n</body></html>\n", encoding="utf-8")
+
+
+def _of_pictures(
+    task: Task, method: Served, rows: Sequence[dict[str, Any]], scores: Sequence[dict[str, str]], sheets: int
+) -> list[str]:
+    return [
         "<h2>Automatic</h2>",
         _table([row for row in rows if row["hints"] == 0]),
         "<h2>With hints</h2>",
@@ -79,9 +103,16 @@ def write_report(
         *_sheet(task, method, range(min(sheets, task.count)), "pictures"),
         *_extremes(task, method, scores),
     ]
-    body = "\n".join(parts)
-    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>'
-    path.write_text(f"{page}<style>{STYLE}</style><body>\n{body}\n</body></html>\n", encoding="utf-8")
+
+
+def _of_strokes(strokes: Strokes) -> list[str]:
+    """The table, and a sheet for each thing: before, the stroke, after, a second stroke, after it."""
+    figures = [
+        f"<figure>{_shown(sheet)}<figcaption>{html.escape(name)}</figcaption></figure>"
+        for name, sheet in strokes.sheets
+    ]
+    shown = [f"<h2>Strokes, {html.escape(strokes.method)}</h2>", *figures] if figures else []
+    return ["<h2>Strokes</h2>", _table(strokes.rows), f"<p>{html.escape(EXPLAINED)}</p>", *shown]
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
