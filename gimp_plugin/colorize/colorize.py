@@ -15,6 +15,7 @@ import gi
 
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
+gi.require_version("Babl", "0.1")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Gtk", "3.0")
 gi.require_version("Gdk", "3.0")
@@ -74,7 +75,9 @@ def _colorize(plug_in: Colorize) -> Gimp.ImageProcedure:
         _(
             "Lays colours over the selected layer, whose pixels stay as they are. Colours painted on the hint layer"
             " are obeyed and spread over what they lie on; what is painted on the keep layer keeps the colours that it"
-            " has without hints. Run again, it updates the layer that it made."
+            " has without hints. Run again, it updates the layer that it made. A selection limits the run: outside it,"
+            " earlier colours stay as they are. Where there are none yet, strokes that touch the selection colour"
+            " nothing outside it, and without a hint layer only the selection is coloured."
         ),
         None,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import layers
 import pixels
+import strokes
 from gi.repository import Gegl, Gimp
 from layers import StrokeKind
 from progress_bar import Progress
@@ -16,6 +17,7 @@ from version import CLIENT
 
 if TYPE_CHECKING:  # imported where a photograph is read: a new hint layer need not wait for it
     from colorize_client import HintTiles, Picture
+    from colorize_client.client import OnBand
 
 
 def colorize(
@@ -32,8 +34,7 @@ def colorize(
     Gegl.init(None)
     Gimp.progress_init(_("Colouring “{layer}”").format(layer=photo.get_name()))
     result = Result(photo, hints, settings, kept)
-    picture, strokes, staying = _picture(photo), _tiles(hints, photo), _tiles(kept, photo)
-    summary = _ask(picture, strokes, staying, result)
+    summary = _ask(_picture(photo), _tiles(hints, photo), _tiles(kept, photo), result)
     layer = result.finish(summary["model"].get("title") or summary["model"]["name"])
     Gimp.progress_end()
     Gimp.displays_flush()
@@ -47,21 +48,41 @@ def _picture(photo: Gimp.Layer) -> Picture:
     return Picture(photo.get_width(), photo.get_height(), dtype, gray)
 
 
-def _tiles(strokes: Gimp.Layer | None, photo: Gimp.Layer) -> HintTiles | None:
+def _tiles(painted: Gimp.Layer | None, photo: Gimp.Layer) -> HintTiles | None:
     from colorize_client import HintTiles
 
-    return HintTiles(*pixels.hint_tiles(strokes, photo)) if strokes else None
+    return HintTiles(*pixels.hint_tiles(painted, photo)) if painted else None
+
+
+def _outside(hints: HintTiles | None, width: int, result: Result) -> HintTiles | None:
+    """The hints for what lies outside the selection; None where the colours there need no request of their own."""
+    if not (hints and result.part and result.wants_outside):
+        return None
+    from colorize_client import HintTiles
+
+    rest = strokes.without_touched(hints.tiles, list(map(bytes, hints.data)), result.part.weights, width)
+    return HintTiles(*rest) if rest else None
 
 
 def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, result: Result) -> dict[str, Any]:
     from colorize_client import connect
 
-    options, progress = result.settings.options, Progress(Gimp.progress_set_text, Gimp.progress_update)
+    outside = _outside(hints, picture.width, result)
+    progress = Progress(Gimp.progress_set_text, Gimp.progress_update, requests=2 if outside else 1)
     progress("queued", 0.0)
     with connect(client=CLIENT) as service:
-        return service.colorize(
-            picture, hints, options, kept=kept, layout=result.layout, on_band=result.write, on_progress=progress
-        )
+
+        def colorize(these: HintTiles | None, write: OnBand) -> dict[str, Any]:
+            options, layout = result.settings.options, result.layout
+            return service.colorize(
+                picture, these, options, kept=kept, layout=layout, on_band=write, on_progress=progress
+            )
+
+        summary = colorize(hints, result.write)
+        if outside:
+            progress.next_request()
+            colorize(outside, result.write_outside)
+        return summary
 
 
 def strokes_for(image: Gimp.Image, photo: Gimp.Layer, selected: Gimp.Drawable, kind: StrokeKind) -> Gimp.Layer | None:

@@ -61,7 +61,7 @@ def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:
     width, height = hints.get_width(), hints.get_height()
     masked = Gegl.Buffer.new("R'G'B'A float", 0, 0, width, height)
     graph = Gegl.Node()
-    source, stencil = _source(graph, hints.get_buffer()), _source(graph, mask.get_buffer())
+    source, stencil = source_node(graph, hints.get_buffer()), source_node(graph, mask.get_buffer())
     fade, sink = graph.create_child("gegl:opacity"), graph.create_child("gegl:write-buffer")
     sink.set_property("buffer", masked)
     source.link(fade)
@@ -71,7 +71,7 @@ def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:
     return masked
 
 
-def _source(graph: Gegl.Node, buffer: Gegl.Buffer) -> Gegl.Node:
+def source_node(graph: Gegl.Node, buffer: Gegl.Buffer) -> Gegl.Node:
     node = graph.create_child("gegl:buffer-source")
     node.set_property("buffer", buffer)
     return node

@@ -22,19 +22,27 @@ class Progress:
     Args:
         show_text: takes the stage in the user's language.
         show_position: takes 0..1, each time more than before.
+        requests: how many the run makes, one after the other; each begins with `next_request`.
     """
 
-    def __init__(self, show_text: Callable[[str], object], show_position: Callable[[float], object]) -> None:
-        self._show_text, self._show_position = show_text, show_position
-        self._text, self._position = "", 0.0
+    def __init__(
+        self, show_text: Callable[[str], object], show_position: Callable[[float], object], requests: int = 1
+    ) -> None:
+        self._show_text, self._show_position, self._requests = show_text, show_position, requests
+        self._text, self._position, self._done = "", 0.0, 0
+
+    def next_request(self) -> None:
+        """The request is over, and another one begins."""
+        self._done += 1
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Takes a stage's name and how much of it is done, 0..1; in an unknown stage the position stays."""
-        text, begin, end = STAGES.get(stage, (WAITING, self._position, self._position))
+        now = self._position * self._requests - self._done
+        text, begin, end = STAGES.get(stage, (WAITING, now, now))
         if text != self._text:
             self._text = text
             self._show_text(_(text))
-        position = begin + (end - begin) * fraction
+        position = (self._done + begin + (end - begin) * fraction) / self._requests
         if position - self._position >= STEP:
             self._position = position
             self._show_position(position)

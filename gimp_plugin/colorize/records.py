@@ -41,8 +41,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class ResultRecord:
-    """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings, and the
-    tattoo of the keep layer, which the first version did not know."""
+    """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings.
+
+    Later versions added: the keep layer's tattoo; whether the layer has a mask because a selection limited it.
+    """
 
     layer: int
     photo: int
@@ -50,6 +52,7 @@ class ResultRecord:
     name: str
     settings: Settings
     kept: int = NO_LAYER
+    limited: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ are judged outside, where there is numpy.
 import ast
 import importlib
 import json
+import math
 import os
 import re
+import struct
 import sys
 import time
 import traceback
@@ -531,6 +533,166 @@ def check_selection_limits_the_result(bench: Workbench) -> Facts:
     assert inside == {255}, inside
     assert sum(mask) == 255 * 40 * 40
     assert not Gimp.Selection.is_empty(image), "the selection is the user's own"
+    image.select_rectangle(REPLACE, 100, 30, 40, 40)
+    assert bench.colorize(image, photo, saturation=0.5).get_id() == layer.get_id()
+    assert sum(pixels(layer.get_mask(), "Y u8")) == 2 * 255 * 40 * 40, "what is selected now shows, too"
+
+
+def selected(image: Gimp.Image, layer: Gimp.Layer) -> bytes:
+    """The selection's weights over a layer, a byte each: 0 and 255 only where it is wholly out and in."""
+    _, x, y = layer.get_offsets()
+    place = Gegl.Rectangle.new(x, y, layer.get_width(), layer.get_height())
+    weights = image.get_selection().get_buffer().get(place, 1.0, "Y float", Gegl.AbyssPolicy.NONE)
+    return bytes(math.ceil(254.0 * weight) + (weight >= 1.0) for (weight,) in struct.iter_unpack("<f", weights))
+
+
+def differing(weights: bytes, wanted: int, one: bytes, other: bytes) -> int:
+    """How many of the pixels with this weight are not the same bytes in both."""
+    size = len(one) // len(weights)
+    places = (i for i, weight in enumerate(weights) if weight == wanted)
+    return sum(one[size * i : size * (i + 1)] != other[size * i : size * (i + 1)] for i in places)
+
+
+def furthest(weights: bytes, wanted: int, one: bytes, other: bytes) -> float:
+    """By how much the pixels with this weight differ at most; both are RGB float."""
+    values, others = (memoryview(content).cast("f") for content in (one, other))
+    places = (3 * i + channel for i, weight in enumerate(weights) if weight == wanted for channel in range(3))
+    return max(abs(values[i] - others[i]) for i in places)
+
+
+def soft_spot(image: Gimp.Image) -> None:
+    """A selection whose edge is soft; feathering leaves nothing that is wholly selected in deep images."""
+    image.select_ellipse(REPLACE, 60, 30, 60, 60)
+    Gimp.Selection.feather(image, 12.0)
+    image.select_rectangle(Gimp.ChannelOps.ADD, 80, 50, 20, 20)
+
+
+def check_selection_leaves_earlier_colours_alone(bench: Workbench) -> Facts:
+    """In every precision, with and without alpha, and under a profile: the same bytes outside, the new ones inside."""
+    kinds = [*list_of_precisions(), Gimp.Precision.U8_NON_LINEAR, Gimp.Precision.U16_NON_LINEAR]
+    for number, precision in enumerate(kinds):
+        image, photo = bench.photo("chelsea-16", width=200, height=133)
+        image.convert_rgb()
+        if precision != image.get_precision():
+            image.convert_precision(precision)
+        if number % 3 == 0:
+            adobe, intent = Gimp.ColorProfile.new_rgb_adobe(), Gimp.ColorRenderingIntent.RELATIVE_COLORIMETRIC
+            image.convert_color_profile(adobe, intent, False)
+        layer = bench.colorize(image, photo)
+        if number % 2:
+            make_holes(image, layer)
+        update_inside_and_compare(bench, image, photo, layer)
+
+
+def make_holes(image: Gimp.Image, layer: Gimp.Layer) -> None:
+    """Some of the layer becomes transparent, and some more half so, as by an eraser."""
+    layer.add_alpha()
+    image.select_ellipse(REPLACE, 90, 10, 90, 90)
+    Gimp.Selection.feather(image, 30.0)
+    layer.edit_clear()
+    Gimp.Selection.none(image)
+
+
+def update_inside_and_compare(bench: Workbench, image: Gimp.Image, photo: Gimp.Layer, layer: Gimp.Layer) -> None:
+    before = raw(layer)
+    soft_spot(image)
+    weights = selected(image, layer)
+    assert 0 < weights.count(255) < 200 * 133 - weights.count(0), "the selection has to be soft"
+    assert bench.colorize(image, photo, saturation=2.0).get_id() == layer.get_id()
+    inside, seen, precision = raw(layer), pixels(layer, "RGB float"), image.get_precision()
+    assert selected(image, layer) == weights, "the selection is the user's own"
+    assert not image.get_channels()
+    Gimp.Selection.none(image)
+    bench.colorize(image, photo, saturation=2.0)
+    everywhere = raw(layer)
+    assert differing(weights, 0, before, inside) == 0, precision
+    eight_bit = precision in (Gimp.Precision.U8_LINEAR, Gimp.Precision.U8_NON_LINEAR)
+    step = 1 / (255 if eight_bit else 65535)  # of linear light: babl times its ways and takes one or another
+    assert furthest(weights, 255, pixels(layer, "RGB float"), seen) < 1.5 * step, precision
+    half = sorted(weights, key=lambda weight: abs(weight - 128))[0]
+    assert differing(weights, half, before, inside) > 0, precision
+    assert differing(weights, half, everywhere, inside) > 0, precision
+    assert differing(weights, 0, before, everywhere) > 1000, precision
+
+
+def check_selection_at_the_first_run_with_hints(bench: Workbench) -> Facts:
+    """Outside it are the colours without the stroke that touches it; both kinds of layer, and a new image."""
+    for output in ("layer", "normal", "image"):
+        arguments = {"output": output, **FAR}
+        image, photo = bench.photo(width=200, height=133)
+        hints = bench.new_hints(image, photo)
+        paint(image, hints, BLUE, 150, 90, 30, 20)
+        rest = pixels(first_result(bench, image, photo, hints=hints, **arguments), "R'G'B' u8")
+        bar(image, hints, RED, 20, 40, 80, 6)
+        whole = pixels(first_result(bench, image, photo, hints=hints, **arguments), "R'G'B' u8")
+        image.select_rectangle(REPLACE, 90, 20, 60, 100)
+        predictions = bench.service()["counters"]["predictions"]
+        layer = first_result(bench, image, photo, hints=hints, **arguments)
+        assert bench.service()["counters"]["predictions"] == predictions + 2
+        weights, got = selected(image, photo), pixels(layer, "R'G'B' u8")
+        assert layer.get_mask() is None
+        assert differing(weights, 255, got, whole) == 0
+        assert differing(weights, 0, got, rest) == 0
+        assert differing(weights, 0, whole, rest) > 1000
+        image.select_rectangle(REPLACE, 100, 0, 30, 30)
+        got = pixels(first_result(bench, image, photo, hints=hints, **arguments), "R'G'B' u8")
+        assert got == whole, "this selection touches no stroke"
+
+
+def first_result(bench: Workbench, image: Gimp.Image, photo: Gimp.Layer, **arguments: Any) -> Gimp.Layer:
+    """A duplicate of the layer that a run makes; the layer itself is removed."""
+    layer = bench.colorize(image, photo, **arguments)
+    copy = Gimp.Layer.new_from_drawable(layer, image)
+    if layer.get_image() == image:
+        image.remove_layer(layer)
+    return copy
+
+
+def check_selection_over_a_photograph_off_the_canvas(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    photo.set_offsets(-40, -30)
+    hints = bench.new_hints(image, photo)
+    layer = bench.colorize(image, photo, **FAR)
+    before = raw(layer)
+    paint(image, hints, RED, 60, 40, 30, 30)
+    image.select_rectangle(REPLACE, 50, 20, 30, 60)
+    after = raw(bench.with_hints(image, hints))
+    size = len(before) // (200 * 133)
+    changed = {i // size for i in range(0, len(before), size) if before[i : i + size] != after[i : i + size]}
+    columns, rows = {i % 200 for i in changed}, {i // 200 for i in changed}
+    assert (min(columns), max(columns), min(rows), max(rows)) == (90, 119, 50, 109), (columns, rows)
+
+
+def check_selection_and_a_photograph_scaled_since(bench: Workbench) -> Facts:
+    """Earlier colours of another size are none: all is coloured anew."""
+    image, photo = bench.photo(width=200, height=133)
+    hints = bench.new_hints(image, photo)
+    layer = bench.colorize(image, photo)
+    photo.scale(160, 100, False)
+    plain = raw(first_result(bench, image, photo, output="image"))
+    image.select_rectangle(REPLACE, 20, 20, 30, 30)
+    again = bench.with_hints(image, hints)
+    assert again.get_id() == layer.get_id()
+    assert raw(again) == plain
+
+
+def check_selection_beside_the_photograph_is_refused(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    photo.set_offsets(100, 0)
+    hints = bench.new_hints(image, photo)
+    paint(image, hints, RED, 120, 20, 30, 30)
+    image.select_rectangle(REPLACE, 10, 10, 50, 50)
+    for name in (COLORIZE, WITH_HINTS):
+        bench.refused(name, image, [photo], says=["selection", photo.get_name()], status=EXECUTION_ERROR)
+
+
+def check_everything_selected_is_nothing_selected(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    Gimp.Selection.all(image)
+    layer = bench.colorize(image, photo)
+    assert layer.get_mask() is None
+    before = raw(layer)
+    assert raw(bench.colorize(image, photo, saturation=2.0)) != before
 
 
 def check_indexed_is_refused(bench: Workbench) -> Facts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from colorize_client import messages
 from progress_bar import STAGES, STEP, WAITING, Progress
 
@@ -11,10 +12,10 @@ from progress_bar import STAGES, STEP, WAITING, Progress
 class Bar:
     """GIMP's progress bar: what it shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: int = 1) -> None:
         self.texts: list[str] = []
         self.positions: list[float] = []
-        self.progress = Progress(self.texts.append, self.positions.append)
+        self.progress = Progress(self.texts.append, self.positions.append, requests)
 
 
 def test_every_stage_of_the_protocol_has_its_part() -> None:
@@ -42,6 +43,16 @@ def test_never_goes_back() -> None:
         bar.progress(stage, fraction)
     assert bar.positions == sorted(bar.positions)
     assert len(bar.positions) == 2
+
+
+def test_two_requests_share_the_bar() -> None:
+    bar = Bar(requests=2)
+    for stage, fraction in (("encode", 1.0), ("lift", 1.0)):
+        bar.progress(stage, fraction)
+    bar.progress.next_request()
+    for stage, fraction in (("queued", 0.0), ("hints", 1.0), ("polish", 1.0), ("lift", 1.0)):
+        bar.progress(stage, fraction)
+    assert bar.positions == pytest.approx([0.3, 0.49, 0.525, 0.825, 0.99])
 
 
 def test_stage_of_a_newer_service() -> None:

@@ -8,6 +8,7 @@ class AbyssPolicy(int):
     NONE: ClassVar[AbyssPolicy]
 
 class Rectangle:
+    height: int
     @staticmethod
     def new(x: int, y: int, width: int, height: int) -> Rectangle: ...
 
