@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Client, HintTiles, connect, discovery, errors, launcher
+from colorize_client import Client, HintTiles, Options, connect, discovery, errors, launcher
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
@@ -118,3 +118,24 @@ def test_hints_without_paint_are_named(engine_service, gray):
     assert result["hint_cells"] == 0
     assert result["notes"] == ["The hints are transparent everywhere, so none were used."]
     assert np.array_equal(hinted.pixels, plain.pixels)
+
+
+def test_what_is_kept_has_its_colours_without_hints(engine_service, gray):
+    """Red on the saucer that means everything, and a stroke of any colour on the cup."""
+    picture, far = picture_of(gray), Options(alike=True, reach=1.0)
+    red = HintTiles([(100, 262, 50, 10)], [bytes((*RED, 255)) * 500])
+    cup = HintTiles([(230, 60, 60, 10)], [bytes((0, 255, 0, 255)) * 600])
+    plain, hinted, spared = (Canvas(*gray.shape) for _ in range(3))
+    engine_service.colorize(picture, options=far, on_band=plain.on_band)
+    engine_service.colorize(picture, red, far, on_band=hinted.on_band)
+    result = engine_service.colorize(picture, red, far, kept=cup, on_band=spared.on_band)
+    assert result["notes"] == []
+    moved, left = (
+        np.median(np.linalg.norm(lab_under(canvas) - lab_under(plain), axis=-1)) for canvas in (hinted, spared)
+    )
+    assert moved > 10
+    assert left < 4
+
+
+def lab_under(canvas: Canvas) -> np.ndarray:
+    return color.rgb2lab(canvas.pixels)[60:70, 230:290]
