@@ -262,13 +262,13 @@ def check_rgb_photograph(bench: Workbench) -> Facts:
     return bench.keep("rgb", image, photo)
 
 
-def check_red_stroke(bench: Workbench) -> Facts:
-    """A bar of red on the saucer of the cup of coffee; what it did is judged outside."""
+def check_stroke(bench: Workbench) -> Facts:
+    """A bar of blue, which nobody would guess, on the saucer of the cup of coffee; what it did is judged outside."""
     image, photo = bench.photo("coffee")
     hints = bench.new_hints(image, photo)
     bench.with_hints(image, hints)
-    facts = {"colour": RED, "stroke": STROKE, "before": bench.keep("stroke-before", image, photo)}
-    bar(image, hints, RED, *STROKE)
+    facts = {"colour": BLUE, "stroke": STROKE, "before": bench.keep("stroke-before", image, photo)}
+    bar(image, hints, BLUE, *STROKE)
     bench.with_hints(image, hints)
     hints.set_visible(False)
     return facts | {"after": bench.keep("stroke-after", image, photo)}

@@ -76,23 +76,23 @@ def asked_for(facts: dict) -> np.ndarray:
     return rgb2lab(np.array([int(facts["colour"][i : i + 2], 16) for i in (1, 3, 5)]) / 255.0)
 
 
-def test_red_stroke_is_obeyed(outcomes: Outcomes) -> None:
-    facts = outcomes.facts("check_red_stroke")
+def test_stroke_is_obeyed(outcomes: Outcomes) -> None:
+    facts = outcomes.facts("check_stroke")
     x, y, width, height = facts["stroke"]
-    red = asked_for(facts)
+    blue = asked_for(facts)
     under = rgb2lab(outcomes.workshop.kept(facts["after"], "visible", "rgb"))[y : y + height, x : x + width]
-    distance = np.median(chroma(under - red))
-    print(f"{outcomes.suite}: under the red stroke the colour is {distance:.2f} away from it")
+    distance = np.median(chroma(under - blue))
+    print(f"{outcomes.suite}: under the blue stroke the colour is {distance:.2f} away from it")
     assert distance < 8
 
 
-def test_red_stroke_spreads_within_its_object_only(outcomes: Outcomes) -> None:
-    facts = outcomes.facts("check_red_stroke")
+def test_stroke_spreads_within_its_object_only(outcomes: Outcomes) -> None:
+    facts = outcomes.facts("check_stroke")
     before, after = (rgb2lab(outcomes.workshop.kept(facts[when], "visible", "rgb")) for when in ("before", "after"))
     moved = chroma(after - before)
     saucer, missing = np.median(moved[SAUCER]), np.median(chroma(asked_for(facts) - before)[SAUCER])
     beyond = {name: np.median(moved[place]) for name, place in BEYOND.items()}
-    print(f"{outcomes.suite}: a red stroke moved the saucer by {saucer:.1f} of {missing:.1f}, and", beyond)
+    print(f"{outcomes.suite}: a blue stroke moved the saucer by {saucer:.1f} of {missing:.1f}, and", beyond)
     assert saucer > 0.4 * missing
     assert max(beyond.values()) < saucer / 4
 
