@@ -32,7 +32,7 @@ class Fit:
 
 # Recipes that need other settings, or learn faster with them.
 _FITS = {
-    "chroma": Fit(120, 32, {"lr": 3e-3}),
+    "chroma": Fit(110, 32, {"lr": 3e-3, "encoder_lr": 1e-3}),
     "densenet": Fit(16, 32, {"lr": 3e-3}),
     "hnet": Fit(60, 32),
     "resnet-gan": Fit(42, 32, {"pretraining_lr": 2e-4, "pretraining_share": 0.94, "generator_lr": 1e-5}),

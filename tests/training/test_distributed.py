@@ -10,8 +10,8 @@ import torch
 from colorize_training.running import checkpoint
 from colorize_training.tables import read_rows
 
-SMALL = "--backbone random --size 32 --early-size 0 --warm-up 0 --schedule constant --samples 48 --validate-every 24"
-SMALL += " --validate-on 2 --validate-size 32 --split 75/25/0 --device cpu --threads 1"
+SMALL = "--backbone random --encoder mobilenet_v2 --size 32 --early-size 0 --warm-up 0 --schedule constant"
+SMALL += " --samples 48 --validate-every 24 --validate-on 2 --validate-size 32 --split 75/25/0 --device cpu --threads 1"
 ENTRY = Path(sys.executable).with_name("gimp-colorize-train")
 
 

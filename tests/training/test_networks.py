@@ -7,16 +7,16 @@ from colorize_engine.colorizer import fuse_batch_norms
 from colorize_engine.networks.chroma import Chroma
 from colorize_engine.networks.encoders import MEAN_LIGHTNESS, MobileNetV2, ResNet50V2
 from colorize_engine.networks.imagenet import DEVIATION, MEAN
-from colorize_engine.networks.served import AutomaticNetwork, ServedNetwork
-from colorize_training.variants import CoarseChroma, EarlyChroma
+from colorize_engine.networks.served import HINT_PLANES, AutomaticNetwork, ServedNetwork
+from colorize_training.variants import EarlyChroma, PaletteChroma
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
 PARTS = ("weight", "bias", "running_mean", "running_var")
-FOLDED_WHOLE = {"chroma"}  # networks in which every batch norm follows a convolution
+FOLDED_WHOLE = {"chroma mobilenet_v2"}  # networks in which every batch norm follows a convolution
 
 
-@pytest.fixture(params=[*networks.recipes(), "chroma resnet50_v2"])
+@pytest.fixture(params=[*networks.recipes(), "chroma mobilenet_v2"])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -31,8 +31,8 @@ def network(name: str) -> ServedNetwork:
 def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(height)
     lightness = torch.rand(batch, 1, height, width, generator=generator) * 100
-    hints = torch.zeros(batch, 3, height // 2, width // 2)
-    hints[:, :, 3:5, 4:6] = torch.tensor([40.0, 20.0, 1.0])[:, None, None]
+    hints = torch.zeros(batch, HINT_PLANES, height // 2, width // 2)
+    hints[:, :3, 3:5, 4:6] = torch.tensor([40.0, 20.0, 1.0])[:, None, None]
     return lightness, hints
 
 
@@ -140,17 +140,20 @@ def test_frozen_stages_stay_as_they_were(encoder: type) -> None:
     assert not any(learned[0] + learned[1])
 
 
-def test_early_hints_start_where_late_ones_are_and_a_coarse_head_is_smooth() -> None:
+def test_variants_start_where_the_network_is() -> None:
     torch.manual_seed(0)
     late, lightness, hints = Chroma().eval(), *inputs(64, 64)
     torch.nn.init.normal_(late.regression.weight)
-    early = EarlyChroma().eval()
-    early.load_state_dict(late.state_dict(), strict=False)
+    early, palette = EarlyChroma().eval(), PaletteChroma().eval()
+    for variant in (early, palette):
+        variant.load_state_dict(late.state_dict(), strict=False)
     with torch.no_grad():
         assert torch.allclose(late(lightness, hints).ab, early(lightness, hints).ab, atol=1e-3)
         torch.nn.init.normal_(early.hints_early.weight)
         assert not torch.allclose(late(lightness, hints).ab, early(lightness, hints).ab, atol=1e-1)
-        assert CoarseChroma().eval()(lightness, hints).ab.shape == (1, 2, 32, 32)
+        assert torch.allclose(late(lightness, hints).ab, palette(lightness, hints).ab, atol=1e-3)
+        torch.nn.init.normal_(palette.palette.weight)
+        assert not torch.allclose(late(lightness, hints).ab, palette(lightness, hints).ab, atol=1e-1)
 
 
 def test_other_starting_weights_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Losses of the default recipe: cross-entropy over ab bins with class rebalancing, and Huber regression."""
+"""Losses of the default recipe: cross-entropy over ab bins with class rebalancing, Huber regression, and reach."""
 
 import torch
 from torch import Tensor
@@ -45,3 +45,27 @@ def bin_cross_entropy(logits: Tensor, bins: Tensor, shares: Tensor, weights: Ten
 def huber(ab: Tensor, truth: Tensor, delta: float = 10.0) -> Tensor:
     """Mean Huber loss of ab in CIELAB units, linear beyond `delta`."""
     return F.huber_loss(ab.float(), truth, delta=delta)
+
+
+def reach_loss(logits: Tensor, reach: Tensor, known: Tensor) -> Tensor:
+    """How far the logits (B, h, w) are from the reach (B, h, w) bool, where that is known (B,); the mean of the batch.
+
+    Cross-entropy over all cells, the same with the thing and the rest in balance, and one minus Dice's coefficient
+    (Milletari et al. 2016). A picture whose reach is not known counts 0: halves of a batch average to the whole.
+    """
+    truth = reach.flatten(1).to(logits)
+    logits = logits.flatten(1)
+    each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    inside = (each * truth).sum(1) / truth.sum(1).clamp_min(1)
+    outside = (each * (1 - truth)).sum(1) / (1 - truth).sum(1).clamp_min(1)
+    share = torch.sigmoid(logits)
+    dice = (2 * (share * truth).sum(1) + 1) / (share.sum(1) + truth.sum(1) + 1)
+    return ((0.7 * each.mean(1) + 0.15 * (inside + outside) + 0.4 * (1 - dice)) * known).mean()
+
+
+@torch.no_grad()
+def reach_iou(logits: Tensor, reach: Tensor) -> Tensor:
+    """Mean intersection over union of what is more likely reached than not and the truth; 1 where both are empty."""
+    own = logits > 0
+    both, any_ = (mask.flatten(1).sum(1).float() for mask in (own & reach, own | reach))
+    return torch.where(any_ > 0, both / any_.clamp_min(1), 1.0).mean()

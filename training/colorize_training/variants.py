@@ -4,7 +4,6 @@ import torch
 from colorize_engine.colour.constants import AB_SCALE
 from colorize_engine.networks.chroma import Chroma, ChromaConfig, Embedding, Output, pool_hints
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class EarlyChroma(Chroma):
@@ -12,34 +11,19 @@ class EarlyChroma(Chroma):
 
     def __init__(self, config: ChromaConfig | None = None) -> None:
         super().__init__(config)
-        self.hints_early = nn.Conv2d(4, self.encoder.CHANNELS[2], 3, padding=1)
+        self.hints_early = nn.Conv2d(6, self.encoder.CHANNELS[2], 3, padding=1)
         nn.init.zeros_(self.hints_early.weight)
         nn.init.zeros_(self.hints_early.get_parameter("bias"))
 
     def encode(self, lightness: Tensor) -> Embedding:
         """The lightness itself in the places of features: the encoder waits for the hints."""
-        return Embedding(lightness, lightness, lightness, lightness)
+        return Embedding(*[lightness] * len(Embedding._fields))
 
     def decode(self, embedding: Embedding, hints: Tensor) -> Output:
         joined = self.hints_early(pool_hints(hints, 1))
         with self.encoder.stages[0].register_forward_hook(lambda _, inputs, features: features + joined):
             levels = super().encode(embedding.at2.expand(len(hints), -1, -1, -1))
         return super().decode(levels, hints)
-
-
-class CoarseChroma(Chroma):
-    """The regression comes from stride 4, and is interpolated."""
-
-    def __init__(self, config: ChromaConfig | None = None) -> None:
-        super().__init__(config)
-        self.regression = nn.Conv2d(self.config.fine, 2, 3, padding=1)
-        nn.init.zeros_(self.regression.weight)
-        nn.init.zeros_(self.regression.get_parameter("bias"))
-
-    def decode(self, embedding: Embedding, hints: Tensor) -> Output:
-        x = self.decode4(embedding, hints)
-        ab = F.interpolate(self.regression(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return Output(self.distribution(x), ab * AB_SCALE)
 
 
 class PaletteChroma(Chroma):
@@ -52,11 +36,11 @@ class PaletteChroma(Chroma):
         nn.init.zeros_(self.palette.get_parameter("bias"))
 
     def decode(self, embedding: Embedding, hints: Tensor) -> Output:
-        coverage = hints[:, 2:]
+        coverage = hints[:, 2:3]
         ab, share = (hints[:, :2] / AB_SCALE * coverage).mean((2, 3)), coverage.mean((2, 3))
         summary = torch.cat([ab / share.clamp_min(1e-6), (share > 0).to(share), share], 1)  # (B, 4)
         at16 = embedding.at16 + self.palette(summary)[..., None, None]
         return super().decode(embedding._replace(at16=at16), hints)
 
 
-VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "coarse-head": CoarseChroma, "global-palette": PaletteChroma}
+VARIANTS = {"": Chroma, "early-hints": EarlyChroma, "global-palette": PaletteChroma}

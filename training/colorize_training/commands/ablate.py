@@ -26,7 +26,7 @@ from colorize_training.pictures import draw_sheet, recolour, to_bytes
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
 from colorize_training.running import checkpoint
 from colorize_training.running.loop import Run, Stopped
-from colorize_training.running.validation import Validation, mean_loss
+from colorize_training.running.validation import Validation, mean_losses
 from colorize_training.settings import LoopSettings, add_options, chosen
 
 REPORT = "Pathak (Flickr8k, 224 px, 25 epochs)"
@@ -134,7 +134,7 @@ def _train(
 
 def _test_loss(trained: Trained, photographs: PackedPhotographs, size: int) -> float:
     numbers = tqdm(range(len(photographs)), desc="test loss", unit="img")
-    return mean_loss(trained.recipe, trained.network, photographs, numbers, size)
+    return mean_losses(trained.recipe, trained.network, photographs, numbers, size)["loss"]
 
 
 def _write_csv(rows: list[tuple[Experiment, float]], path: Path) -> None:

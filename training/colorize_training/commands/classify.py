@@ -18,7 +18,7 @@ import torch
 from colorize_engine import weights
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.imagenet import normalize
-from colorize_engine.networks.served import CHROMA_STRIDE
+from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -121,7 +121,8 @@ def _coloured(truth: Tensor, path: Path, temperature: float, device: torch.devic
     for pictures in tqdm(truth.split(BATCH), desc=f"colouring with {record.name}, T {temperature}", unit="batch"):
         lightness = _lightness(pictures)
         seen = F.interpolate(lightness, (record.side, record.side), mode="bilinear", align_corners=False)
-        no_hints = torch.zeros(len(pictures), 3, record.side // CHROMA_STRIDE, record.side // CHROMA_STRIDE)
+        cells = record.side // CHROMA_STRIDE
+        no_hints = torch.zeros(len(pictures), HINT_PLANES, cells, cells)
         chroma = network.chroma(network(seen.to(device), no_hints.to(device)), temperature)
         coloured.append(recolour(lightness, chroma.to(lightness)))
     return torch.cat(coloured)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from colorize_engine import weights
 from colorize_engine.colour.conversions import srgb_to_lab
-from colorize_engine.networks.served import CHROMA_STRIDE, ServedNetwork
+from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES, ServedNetwork
 from colorize_engine.networks.spaces import YUV
 from torch import Tensor
 from torch.nn import functional as F
@@ -112,20 +112,22 @@ def _measure(
         if coverage in (0, MUCH):
             measured.hues[coverage].append(_along(ab, truth))
         if coverage in SHOWN_COVERAGES:
-            painted = F.interpolate(hints[:, :2] * (hints[:, 2:] > 0), (size, size), mode="nearest")
+            painted = F.interpolate(hints[:, :2] * (hints[:, 2:3] > 0), (size, size), mode="nearest")
             shown += [recolour(lightness, painted), result, (result - rgb).abs()]
     return to_bytes(torch.cat([*shown, rgb], 3))
 
 
 def circle_hints(ab: Tensor, coverage: float, seed: int) -> Tensor:
-    """Hint planes (1, 3, H/2, W/2) of square truth ab (1, 2, H, W), in circles that cover at least `coverage` 0..1."""
+    """Hint planes (1, HINT_PLANES, H/2, W/2) of square truth ab (1, 2, H, W), in circles: `coverage` 0..1 at least."""
     cells = F.avg_pool2d(ab, CHROMA_STRIDE)
     side, rng = cells.shape[-1], np.random.default_rng([9, seed])
     mask = np.full((1, side, side), float(coverage == 1), np.float32)
     while mask.mean() < coverage:
         mask = np.maximum(mask, draw_circles(side, 1, rng))
     coverage_plane = torch.from_numpy(mask)[None]
-    return torch.cat([cells * coverage_plane, coverage_plane], 1)
+    hints = torch.zeros(1, HINT_PLANES, side, side)
+    hints[:, :2], hints[:, 2] = cells * coverage_plane, coverage_plane
+    return hints
 
 
 def _along(ab: Tensor, truth: Tensor) -> tuple[np.ndarray, np.ndarray]:

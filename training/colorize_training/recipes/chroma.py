@@ -1,4 +1,10 @@
-"""`chroma`, the default network: late hints, a distribution and a regression, on simulated points and strokes."""
+"""`chroma`, the default network: late hints, a distribution, a regression, and what the hints reach.
+
+Every photograph is encoded once and decoded three times: without hints; with strokes of one colour on one thing; with
+strokes on several things, or many points of true colours (see `hint_drawing`). In the second and the third the things
+have taken the colours that are asked for, and the network says also where the things are. Things are what people drew
+on label maps beside the photographs (see `data.things`), and regions of one colour.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,27 +15,30 @@ import torch
 from colorize_engine import weights
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_engine.networks.bins import bin_centres
-from colorize_engine.networks.chroma import Chroma, ChromaConfig
+from colorize_engine.networks.chroma import Chroma, ChromaConfig, Embedding
 from colorize_engine.networks.encoders import ENCODERS
 from colorize_engine.networks.served import CHROMA_STRIDE
 from colorize_engine.networks.spaces import CIELAB
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torchvision.models import MobileNet_V2_Weights
 
 from colorize_training.backbones import starting_weights
-from colorize_training.data import PackedPhotographs, draw_crop, planes, squash
+from colorize_training.chances import Chances
+from colorize_training.data import PackedPhotographs, View, draw_crop, planes
+from colorize_training.data.things import MASK_STRIDE
 from colorize_training.degradation import degrade
-from colorize_training.hint_simulation import HintSettings, draw_hint, draw_hints, rasterize, recolour_region
-from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber
+from colorize_training.hint_drawing import Hints, HintSettings, choose_masks, draw_hints
+from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber, reach_iou, reach_loss
 from colorize_training.recipes.recipe import Recipe
 from colorize_training.settings import LoopSettings, setting
 from colorize_training.variants import VARIANTS
 
 LOGITS_STRIDE = 4
-TINT = 5.0  # ab deviation of a moved white balance
 ENCODING = ("encoder.", "to2.", "to4.", "to8.", "to16.", "to32.")  # the encoder and what fits it to the decoder
+HINT_INPUTS = ("hints16.weight", "hints4.weight", "hints2.weight")  # convolutions that see hint planes
 FREQUENCY_SAMPLE = 600  # photographs that the bins' frequencies are counted on
 
 
@@ -37,8 +46,8 @@ FREQUENCY_SAMPLE = 600  # photographs that the bins' frequencies are counted on
 class ChromaSettings(HintSettings):
     """Settings of the `chroma` recipe."""
 
-    encoder: str = setting("mobilenet_v2", "architecture", tuple(ENCODERS))
-    frozen_stages: int = setting(2, "of the encoder, that training leaves alone")
+    encoder: str = setting("resnet50_v2", "architecture", tuple(ENCODERS))
+    frozen_stages: int = setting(0, "of the encoder, that training leaves alone")
     variant: str = setting("", "built otherwise, to compare with; the service cannot hold it", tuple(VARIANTS))
     depth: int = setting(4, "blocks of attention over the whole picture")
     refinement: int = setting(2, "convolutions at strides 8 and 4")
@@ -53,18 +62,36 @@ class ChromaSettings(HintSettings):
     lr: float = setting(1e-3, "learning rate of all else")
     weight_decay: float = setting(0.02, "of all but biases and norms")
     uniform_share: float = setting(0.5, "class rebalancing: 0 full inverse frequency, 1 none")
-    distribution_weight: float = setting(0.5, "of the distribution's loss")
-    regression_weight: float = setting(0.02, "of the regression's Huber loss, in ab units")
+    distribution_weight: float = setting(0.4, "of the distribution's loss")
+    regression_weight: float = setting(0.025, "of the regression's Huber loss, in ab units")
+    thing_weight: float = setting(0.05, "of the same within the one thing, in which colour counts once more")
+    reach_weight: float = setting(1.5, "of the loss of what strokes on one thing reach")
+    several_weight: float = setting(1.75, "of the loss of what strokes on several things reach")
+    silence_weight: float = setting(0.1, "of the mean reach where there is no hint")
+    drawn_share: float = setting(0.12, "share of the samples whose photographs have drawn things, at least")
     degraded_share: float = setting(0.4, "share of pictures that each kind of ageing takes")
-    share_tinted: float = setting(0.0, "share of pictures whose white balance is moved, the hints with it")
 
 
 class Batch(NamedTuple):
-    """lightness (B, 1, H, W) as the network sees it; hints (B, 3, H/2, W/2); ab (B, 2, H/2, W/2) the truth."""
+    """What is drawn of photographs before their hints.
+
+    rgb (B, 3, H, W) uint8; masks (B, THINGS, H/2, W/2) bool, drawn things or nothing; seed (B,) int64, of the hints and
+    of all else that is drawn on the device; varied (B,) bool, whether that includes age and saturation.
+    """
+
+    rgb: Tensor
+    masks: Tensor
+    seed: Tensor
+    varied: Tensor
+
+
+class Drawn(NamedTuple):
+    """lightness (B, 1, H, W) as the network sees it; ab (B, 2, H/2, W/2) the truth; two sets of hints (see `Hints`)."""
 
     lightness: Tensor
-    hints: Tensor
     ab: Tensor
+    one: Hints
+    several: Hints
 
 
 class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
@@ -72,7 +99,9 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
 
     name = "chroma"
     Settings = ChromaSettings
-    loop = LoopSettings(early_size=128, warm_up=200, ema=0.998, validate_size=224)
+    loop = LoopSettings(
+        size=224, early_size=160, early_share=0.5, warm_up=300, fall_share=0.55, ema=0.9985, validate_size=224
+    )
     space = CIELAB
     side = 256
     selection_metric = "psnr"
@@ -87,7 +116,7 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
         sample = rng.permutation(len(photographs))[:FREQUENCY_SAMPLE]
         counts = torch.zeros(len(self.weights))
         for number in sample:
-            ab = _truth(draw_crop(photographs[number], 64, rng))[1]
+            ab = srgb_to_lab(planes(draw_crop(photographs[number], 64, rng)))[1:]
             bins, _ = self.targets(F.avg_pool2d(ab[None], LOGITS_STRIDE))
             counts += torch.bincount(bins[:, 0].flatten(), minlength=len(counts))
         self.weights = class_weights(counts, self.settings.uniform_share)
@@ -115,59 +144,94 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
         groups.append({"params": [p for p in rest if p.ndim <= 1], "lr": s.lr, "weight_decay": 0.0})
         return {"network": AdamW(groups, betas=(0.9, 0.98))}
 
-    def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> Batch:
-        crop = draw_crop(photograph, size, rng) if augment else squash(photograph, size)
-        lightness, true_ab = _truth(crop)
-        ab: np.ndarray = F.avg_pool2d(true_ab, CHROMA_STRIDE).numpy()
-        if not augment:
-            return Batch(lightness, self._rasterized(draw_hints(ab, rng, self.settings), ab), torch.from_numpy(ab))
-        if rng.random() < 1 / 3:  # the rest keeps its saturation
-            ab = ab * np.float32(rng.uniform(0.8, 1.3))
-        if rng.random() < self.settings.share_tinted:
-            ab = ab + rng.normal(0, TINT, (2, 1, 1)).astype(np.float32)
-        ab, hints = self._draw_hints(ab, rng)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        aged = degrade(lightness[None], generator, self.settings.degraded_share)[0]
-        return Batch(aged, hints, torch.from_numpy(ab))
+    def draw(
+        self, photographs: PackedPhotographs, number: int, size: int, rng: np.random.Generator, augment: bool = True
+    ) -> Batch:
+        """Of photograph `number`, or of one with drawn things in its place, so that those are seen often enough."""
+        drawn = photographs.with_things()
+        if augment and len(drawn) and rng.random() < _more_often(len(drawn) / len(photographs), self.settings):
+            number = int(rng.choice(drawn))
+        return self.sample(photographs[number], size, rng, augment, photographs.things(number))
 
-    def _draw_hints(self, ab: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, Tensor]:
-        """The truth ab (2, h, w), perhaps with one region recoloured, and hint planes (3, h, w) for it."""
-        settings, region = self.settings, np.empty((0, 2), int)
-        if rng.random() < settings.share_recoloured:
-            ab, region = recolour_region(ab, rng, settings)
-        hints = draw_hints(ab, rng, settings)
-        if len(region):
-            starts = region[rng.integers(len(region), size=rng.integers(1, 4))]
-            hints += [draw_hint(ab, rng, settings, start) for start in starts]
-        return ab, self._rasterized(hints, ab)
+    def sample(
+        self,
+        photograph: np.ndarray,
+        size: int,
+        rng: np.random.Generator,
+        augment: bool = True,
+        masks: np.ndarray | None = None,
+    ) -> Batch:
+        """As in `Recipe`; masks (M, H // 2, W // 2) bool of things in the photograph."""
+        height, width = photograph.shape[:2]
+        view = View.draw(height, width, rng) if augment else View.whole(height, width)
+        rgb = np.ascontiguousarray(view.cut(photograph, size).transpose(2, 0, 1))
+        cells = size // CHROMA_STRIDE
+        things = np.zeros((0, cells, cells), bool) if masks is None else view.cut_masks(masks, cells, MASK_STRIDE)
+        chosen = torch.from_numpy(choose_masks(things, rng, self.settings))
+        seed = torch.tensor(int(rng.integers(2**63)))
+        return Batch(torch.from_numpy(rgb), chosen, seed, torch.tensor(augment))
 
-    @staticmethod
-    def _rasterized(hints: list, ab: np.ndarray) -> Tensor:
-        return torch.from_numpy(rasterize(hints, *ab.shape[1:]))
+    @torch.no_grad()
+    def drawn(self, batch: Batch) -> Drawn:
+        """What the network is shown, and what it should answer; follows from the batch alone."""
+        chances = Chances(batch.seed)
+        with torch.autocast(batch.rgb.device.type, enabled=False):
+            lab = srgb_to_lab(batch.rgb.float() / 255)
+            lightness, ab = lab[:, :1], F.avg_pool2d(lab[:, 1:], CHROMA_STRIDE)
+            varied = batch.varied[:, None, None, None]
+            aged = torch.where(varied, degrade(lightness, chances, self.settings.degraded_share), lightness)
+            saturation = torch.where(chances.happens(1 / 3, 1, 1, 1), chances.uniform(1, 1, 1, low=0.8, high=1.3), 1.0)
+            ab = torch.where(varied, ab * saturation, ab)
+            return Drawn(aged, ab, *draw_hints(ab, batch.masks, chances, self.settings))
 
     def loss(self, network: Chroma, batch: Batch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
-        output = network(batch.lightness, batch.hints)
-        bins, shares = self.targets(F.avg_pool2d(batch.ab, LOGITS_STRIDE // CHROMA_STRIDE))
+        s, (lightness, ab, one, several) = self.settings, self.drawn(batch)
+        embedding = network.encode(lightness.contiguous(memory_format=torch.channels_last))
+        thrice = Embedding(*(torch.cat([part] * 3) for part in embedding))
+        output = network.decode(thrice, torch.cat([torch.zeros_like(one.planes), one.planes, several.planes]))
+        truth = torch.cat([ab, one.ab, several.ab])
+        bins, shares = self.targets(F.avg_pool2d(truth, LOGITS_STRIDE // CHROMA_STRIDE))
         distribution = bin_cross_entropy(output.logits, bins, shares, self.weights)
-        regression = huber(output.ab, batch.ab)
-        total = self.settings.distribution_weight * distribution + self.settings.regression_weight * regression
-        return total, {"distribution": distribution.detach(), "regression": regression.detach()}
+        regression, (_, coloured, _) = huber(output.ab, truth), output.ab.chunk(3)
+        inside = (one.reach & one.known[:, None, None])[:, None]
+        thing = huber(torch.where(inside, coloured.float(), 0.0), torch.where(inside, one.ab, 0.0))
+        silent, reached, together = output.reach[:, 0].float().chunk(3)
+        losses = [
+            (s.distribution_weight, distribution),
+            (s.regression_weight, regression),
+            (s.thing_weight, thing),
+            (s.reach_weight, reach_loss(reached, one.reach, one.known)),
+            (s.several_weight, reach_loss(together, several.reach, several.known)),
+            (s.silence_weight, torch.sigmoid(silent).mean()),
+        ]
+        parts = {"distribution": distribution, "regression": regression, "thing": thing}
+        parts |= {"reach": losses[3][1], "several": losses[4][1], "reach_iou": reach_iou(reached, one.reach)}
+        return torch.stack([weight * loss for weight, loss in losses]).sum(), {k: v.detach() for k, v in parts.items()}
+
+
+def _more_often(natural: float, settings: ChromaSettings) -> float:
+    """Share of the samples that are drawn anew from photographs with things, which `natural` of the photographs are."""
+    return max(0.0, (settings.drawn_share - natural) / (1 - natural)) if natural < 1 else 0.0
 
 
 def _go_on_from(path: Path, network: Chroma) -> bool:
     """Take over the weights in `path`, as far as they fit; False where the encoder is another and still to be started.
 
-    Prints the parts that are new.
+    Of a convolution that sees more kinds of hints than then, the old ones' weights stay, and the new ones start from
+    nothing. Prints the parts that are new.
     """
     record = weights.read_record(path)
     if record.recipe != ChromaRecipe.name:
         raise ValueError(f"--start {path} holds weights of {record.recipe}, not of {ChromaRecipe.name}")
-    source, own = weights.load(record), network.state_dict()
-    same = source.config.encoder == network.config.encoder
+    source, own = load_file(path), network.state_dict()
+    if weights.digest(source) != record.sha256:
+        raise ValueError(f"--start {path} is damaged: its contents do not match its hash")
+    same = record.config["encoder"] == network.config.encoder
+    source = {name: _widened(name, tensor.float(), own) for name, tensor in source.items() if name in own}
     state = {
         name: tensor
-        for name, tensor in source.state_dict().items()
-        if (same or not name.startswith(ENCODING)) and name in own and tensor.shape == own[name].shape
+        for name, tensor in source.items()
+        if (same or not name.startswith(ENCODING)) and tensor.shape == own[name].shape
     }
     network.load_state_dict(state, strict=False)
     new = sorted({name.split(".")[0] for name in own.keys() - state.keys()})
@@ -175,7 +239,8 @@ def _go_on_from(path: Path, network: Chroma) -> bool:
     return same
 
 
-def _truth(crop: np.ndarray) -> tuple[Tensor, Tensor]:
-    """RGB (H, W, 3) uint8 -> L (1, H, W), ab (2, H, W)."""
-    lab = srgb_to_lab(planes(crop))
-    return lab[:1], lab[1:]
+def _widened(name: str, tensor: Tensor, own: dict[str, Tensor]) -> Tensor:
+    """A convolution's weights of fewer hint planes as `own` has them; zeros for those that it did not know."""
+    if name not in HINT_INPUTS or tensor.shape[0] != own[name].shape[0]:
+        return tensor
+    return F.pad(tensor, (0, 0, 0, 0, 0, max(0, own[name].shape[1] - tensor.shape[1])))

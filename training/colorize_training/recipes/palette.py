@@ -27,7 +27,6 @@ from torchvision.models import VGG16_Weights
 from torchvision.transforms.functional import gaussian_blur
 
 from colorize_training.backbones import starting_weights
-from colorize_training.hint_simulation import circle
 from colorize_training.recipes.recipe import BatchT, NetworkT, Recipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
@@ -35,6 +34,7 @@ from colorize_training.settings import LoopSettings, setting
 REPORT_SIZE = 224
 BLUR = 5.0  # pixels at REPORT_SIZE: the Gaussian's standard deviation
 MOST_CIRCLES = 25
+CIRCLE_RADII = (25 / REPORT_SIZE, 35 / REPORT_SIZE)  # of the picture's side
 
 
 @dataclass(frozen=True)
@@ -153,5 +153,12 @@ def draw_circles(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """A mask (1, size, size) float32 that is 1 within `count` circles at uniform places."""
     mask = np.zeros((1, size, size), np.float32)
     for _ in range(count):
-        mask[0, circle(rng.uniform(0, size, 2), size, size, rng)] = 1
+        mask[0, _circle(rng.uniform(0, size, 2), size, rng)] = 1
     return mask
+
+
+def _circle(centre: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Mask (size, size) of a circle, as large as the report draws them."""
+    ys, xs = np.ogrid[:size, :size]
+    radius = rng.uniform(*CIRCLE_RADII) * size
+    return (ys - centre[0]) ** 2 + (xs - centre[1]) ** 2 <= radius**2

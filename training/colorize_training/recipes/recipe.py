@@ -86,6 +86,12 @@ class Recipe(ABC, Generic[SettingsT, NetworkT, BatchT]):
         All randomness comes from `rng`. Without `augment` (validation) it is the photograph itself, squashed.
         """
 
+    def draw(
+        self, photographs: PackedPhotographs, number: int, size: int, rng: np.random.Generator, augment: bool = True
+    ) -> BatchT:
+        """The `sample` of photograph `number`; for recipes that need more of it than its pixels."""
+        return self.sample(photographs[number], size, rng, augment)
+
     @abstractmethod
     def loss(self, network: NetworkT, batch: BatchT, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of a batch (samples, stacked), and its parts for the log, detached."""

@@ -197,7 +197,7 @@ class Run:
         first = step * self.batch + self.group.rank * own
         return stack(
             [
-                self.recipe.sample(self.photographs[number], size, np.random.default_rng([seed, 1, position]))
+                self.recipe.draw(self.photographs, number, size, np.random.default_rng([seed, 1, position]))
                 for position, number in zip(range(first, first + own), self._numbers(first, own), strict=True)
             ]
         )

@@ -12,7 +12,7 @@ import torch
 from colorize_client import Options
 from colorize_client.options import CAUTIOUS
 from colorize_engine.colour.conversions import srgb_to_lab
-from colorize_engine.networks.served import CHROMA_STRIDE, ServedNetwork
+from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES, ServedNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,7 +38,7 @@ class Validation:
 
     @torch.no_grad()
     def run(self, network: nn.Module, served: ServedNetwork, sheet: Path) -> dict[str, float]:
-        """Mean loss, colourfulness, PSNR with 0, 1, 10, 50 hints and of the result at the service's own
+        """Mean loss and its parts, colourfulness, PSNR with 0, 1, 10, 50 hints and of the result at the service's own
         temperature, which is called vivid. Draws the picture `sheet`."""
         side = self.settings.validate_size or self.settings.size
         side = -(-side // served.stride) * served.stride
@@ -50,21 +50,21 @@ class Validation:
             rows.append(row)
         draw_sheet(rows[:SHEET_ROWS], HEADINGS, sheet)
         means = {key: float(np.mean([s[key] for s in scores])) for key in scores[0]}
-        loss = mean_loss(self.recipe, network, self.photographs, range(self.count), self.settings.size)
-        return {"loss": loss, **means}
+        losses = mean_losses(self.recipe, network, self.photographs, range(self.count), self.settings.size)
+        return {"loss": losses.pop("loss"), **means, **losses}
 
 
 @torch.no_grad()
-def mean_loss(
+def mean_losses(
     recipe: Recipe, network: nn.Module, photographs: PackedPhotographs, numbers: Iterable[int], size: int
-) -> float:
-    """The recipe's first objective, of the pictures that it draws of these photographs, not augmented."""
-    objective, losses = recipe.turns(0.0)[-1].objective, []
+) -> dict[str, float]:
+    """The recipe's first objective, as "loss", and its parts, of what it draws of these photographs, not augmented."""
+    objective, losses = recipe.turns(0.0)[-1].objective, list[dict[str, float]]()
     for number in numbers:
-        sample = recipe.sample(photographs[number], size, np.random.default_rng([8, number]), augment=False)
-        batch = to_device(stack([sample]), device_of(network))
-        losses.append(recipe.loss(network, batch, objective)[0].item())
-    return float(np.mean(losses))
+        sample = recipe.draw(photographs, number, size, np.random.default_rng([8, number]), augment=False)
+        loss, parts = recipe.loss(network, to_device(stack([sample]), device_of(network)), objective)
+        losses.append({"loss": loss.item()} | {name: value.item() for name, value in parts.items()})
+    return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
 
 def _measure(network: ServedNetwork, rgb: Tensor, number: int) -> tuple[np.ndarray, dict[str, float]]:
@@ -86,14 +86,14 @@ def _measure(network: ServedNetwork, rgb: Tensor, number: int) -> tuple[np.ndarr
 
 
 def point_hints(ab: Tensor, count: int, seed: int) -> Tensor:
-    """Hint planes (1, 3, H/2, W/2): `count` cells of 2x2 pixels of ab (1, 2, H, W), at places that follow from `seed`.
+    """Hint planes (1, HINT_PLANES, H/2, W/2): `count` cells of 2x2 pixels of ab (1, 2, H, W), at places of this seed.
 
     The places of a smaller count are the first of a larger one's.
     """
     cells = F.avg_pool2d(ab, CHROMA_STRIDE)
     _, _, height, width = cells.shape
     places = np.random.default_rng([7, seed]).permutation(height * width)[:count]
-    hints = torch.zeros(1, 3, height, width, device=ab.device)
+    hints = torch.zeros(1, HINT_PLANES, height, width, device=ab.device)
     ys, xs = torch.from_numpy(places // width), torch.from_numpy(places % width)
     hints[0, :2, ys, xs] = cells[0, :, ys, xs]
     hints[0, 2, ys, xs] = 1

@@ -1,0 +1,210 @@
+"""Hints that are drawn to learn from: where they lie and what they ask for; a picture's own seed decides it all."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from colorize_engine.colour.conversions import srgb_to_lab
+from colorize_training.chances import Chances
+from colorize_training.data import PackedPhotographs, pack
+from colorize_training.degradation import degrade
+from colorize_training.hint_drawing import (
+    THINGS,
+    Hints,
+    HintSettings,
+    choose_masks,
+    choose_things,
+    draw_hints,
+    draw_strokes,
+)
+from colorize_training.recipes.chroma import Batch, ChromaRecipe, ChromaSettings, Drawn
+from colorize_training.recipes.recipe import stack
+from PIL import Image
+from torch.nn import functional as F
+
+SETTINGS = HintSettings()
+SIDE = 64
+COUNT = 192
+
+
+@pytest.fixture(scope="module")
+def with_things(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PackedPhotographs:
+    """The photographs; over the whole ones somebody drew a grid of nine unlike fields, and left a rim."""
+    folder = tmp_path_factory.mktemp("things")
+    for path in picture_folder.iterdir():
+        image = Image.open(path)
+        image.convert("RGB").save(folder / f"{path.stem}.jpg", quality=95)
+        if "whole" in path.stem:
+            width, height = image.size
+            ys, xs = np.mgrid[:height, :width]
+            fields = 1 + 3 * (3 * ys // height) + 3 * xs // width
+            fields[: height // 12] = 0
+            Image.fromarray(fields.astype(np.uint8)).save(folder / path.name)
+    return pack([folder], tmp_path_factory.mktemp("cache"), 96)
+
+
+@pytest.fixture(scope="module")
+def recipe() -> ChromaRecipe:
+    return ChromaRecipe(ChromaSettings())
+
+
+@pytest.fixture(scope="module")
+def batch(recipe: ChromaRecipe, with_things: PackedPhotographs) -> Batch:
+    numbers = [n % len(with_things) for n in range(COUNT)]
+    return stack([recipe.draw(with_things, n, SIDE, np.random.default_rng([k, n])) for k, n in enumerate(numbers)])
+
+
+@pytest.fixture(scope="module")
+def drawn(recipe: ChromaRecipe, batch: Batch) -> Drawn:
+    return recipe.drawn(batch)
+
+
+def covered(hints: Hints) -> torch.Tensor:
+    return hints.planes[:, 2] > 0
+
+
+def share(flags: torch.Tensor) -> float:
+    return float(flags.float().mean())
+
+
+def test_strokes_stay_within_their_thing_and_every_thing_has_one() -> None:
+    ys, xs = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
+    ring = ((ys - 20) ** 2 + (xs - 20) ** 2 - 150).abs() < 60
+    single, nothing = (ys == 39) & (xs == 47), torch.zeros(40, 48, dtype=torch.bool)
+    masks = torch.stack([ring, single, nothing, ~ring]).expand(50, -1, -1, -1)
+    strokes = draw_strokes(masks, Chances(torch.arange(50)), SETTINGS)
+    assert not (strokes & ~masks).any()
+    areas = strokes.sum((2, 3)).float()
+    assert (areas[:, [0, 3]] > 0).all()
+    assert (areas[:, 1] == 1).all()
+    assert not areas[:, 2].any()
+    assert areas[:, 0].min() == 1  # a point
+    assert areas[:, 0].max() > 30  # and a stroke
+
+
+def test_the_strokes_of_one_thing_have_its_colour_and_lie_in_its_reach(drawn: Drawn) -> None:
+    one = drawn.one
+    assert share(one.known) > 0.8
+    assert not (covered(one) & ~one.reach).any()
+    assert torch.equal(covered(one).flatten(1).any(1), one.known)
+    assert not ((one.planes[:, 3] > 0) & (one.reach | covered(one))).any()
+    assert not one.planes[~one.known].any()  # without a thing nothing is said
+    for planes, ab, reach in zip(one.planes[one.known], one.ab[one.known], one.reach[one.known], strict=True):
+        colours = planes[:2, planes[2] > 0].T.unique(dim=0)  # one for each stroke
+        assert 1 <= len(colours) <= 3
+        apart = torch.cdist(colours, ab[:, reach].T).amin(1)
+        assert (apart < 4 * SETTINGS.noise + SETTINGS.same_colour).all()
+
+
+def test_the_truth_has_changed_in_the_reach_alone(drawn: Drawn) -> None:
+    for hints in (drawn.one, drawn.several):
+        moved = (hints.ab - drawn.ab).norm(dim=1) > 0
+        assert not (moved & ~hints.reach).any()
+        some = hints.reach.flatten(1).any(1)
+        assert 0.4 < share(moved.flatten(1).any(1)[some]) < 0.98
+    gray = (drawn.one.ab - drawn.ab).norm(dim=1).amax((1, 2)) > 0
+    mean = (drawn.one.ab * drawn.one.reach[:, None]).sum((2, 3)) / drawn.one.reach.sum((1, 2)).clamp_min(1)[:, None]
+    assert 0.02 < share(mean[gray].norm(dim=1) < 1.0) < 0.25
+
+
+def test_alike_means_everything_of_the_colour_and_nothing_else_is_wider_than_its_thing(
+    recipe: ChromaRecipe, batch: Batch, drawn: Drawn
+) -> None:
+    like = drawn.one.planes[:, 4]
+    assert ((like == 0) | (like == 1)).all()
+    assert torch.equal(like.amin((1, 2)), like.amax((1, 2)))
+    said = like.amax((1, 2)) > 0
+    assert 0.02 < share(said) < 0.16
+    apart = choose_things(drawn.ab, batch.masks, Chances(batch.seed), SETTINGS)
+    assert not (apart.sum(1) > 1).any()
+    areas = drawn.one.reach.float().mean((1, 2))[drawn.one.known & ~said]
+    assert areas.min() > 0.001
+    assert areas.max() < SETTINGS.largest_thing
+
+
+def test_shares_are_as_asked(drawn: Drawn) -> None:
+    against = (drawn.one.planes[:, 3] > 0).flatten(1).any(1)
+    assert SETTINGS.share_against - 0.1 < share(against[drawn.one.known]) < SETTINGS.share_against + 0.1
+    assert 0.15 < share(drawn.several.known) < 0.5
+    cells = covered(drawn.several).sum((1, 2))
+    assert cells.max() > 80
+    assert 2 < cells.median() < 80
+    partly = (drawn.one.planes[:, 2] > 0) & (drawn.one.planes[:, 2] < 1)
+    assert 0.1 < share(partly.flatten(1).any(1)[drawn.one.known]) < 0.5
+
+
+def test_several_things_have_strokes_of_their_colours_and_points_true_ones(drawn: Drawn) -> None:
+    several = drawn.several
+    known = several.known
+    assert not several.planes[:, 3:].any()
+    assert not (covered(several) & ~several.reach)[known].any()
+    only_points = ~several.reach.flatten(1).any(1)
+    assert 0.3 < share(only_points) < 0.8
+    assert torch.equal(several.ab[only_points], drawn.ab[only_points])
+    apart = (several.planes[:, :2] - several.ab).norm(dim=1)[only_points & covered(several).flatten(1).any(1)]
+    assert apart[several.planes[:, 2][only_points & covered(several).flatten(1).any(1)] > 0].median() < 3
+
+
+def test_things_are_the_drawn_ones_unless_there_are_none(with_things: PackedPhotographs) -> None:
+    number = with_things.with_things()[0]
+    masks = F.interpolate(torch.from_numpy(with_things.things(number))[None].float(), (32, 32))[0].bool()
+    chosen = torch.from_numpy(choose_masks(masks.numpy(), np.random.default_rng(0), SETTINGS))[None]
+    ab = torch.zeros(1, 2, 32, 32)  # of one colour: no region of a fitting size
+    things = choose_things(ab, chosen, Chances(torch.tensor([5])), SETTINGS)
+    assert things[0, 0].any()
+    assert torch.equal(things[0].any(0), chosen[0].any(0))
+    nothing = choose_things(ab, torch.zeros_like(chosen), Chances(torch.tensor([5])), SETTINGS)
+    assert nothing.shape == (1, THINGS, 32, 32)
+    assert not nothing.any()
+    hints = draw_hints(ab, torch.zeros_like(chosen), Chances(torch.tensor([5])), SETTINGS)
+    assert not hints[0].planes.any()
+
+
+def test_a_picture_is_drawn_alike_in_any_batch(recipe: ChromaRecipe, batch: Batch, drawn: Drawn) -> None:
+    part = recipe.drawn(Batch(*(values[40:47] for values in batch)))
+    assert torch.equal(part.lightness, drawn.lightness[40:47])
+    for own, whole in zip((*part.one, *part.several), (*drawn.one, *drawn.several), strict=True):
+        assert torch.equal(own, whole[40:47])
+
+
+def test_validation_sees_the_photograph_itself(recipe: ChromaRecipe, with_things: PackedPhotographs) -> None:
+    samples = [recipe.draw(with_things, 3, SIDE, np.random.default_rng(5), augment=False) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*samples, strict=True))
+    drawn = recipe.drawn(stack(samples[:1]))
+    lab = srgb_to_lab(samples[0].rgb[None].float() / 255)
+    assert torch.equal(drawn.lightness, lab[:, :1])
+    assert torch.allclose(drawn.ab, F.avg_pool2d(lab[:, 1:], 2), atol=1e-4)
+
+
+def test_drawn_things_are_seen_as_often_as_asked(with_things: PackedPhotographs) -> None:
+    few = with_things.subset([*np.setdiff1d(np.arange(12), with_things.with_things()), with_things.with_things()[0]])
+    assert len(few.with_things()) == 1
+    for asked, expected in ((0.0, 1 / 9), (0.5, 0.5)):
+        recipe = ChromaRecipe(ChromaSettings(drawn_share=asked))
+        samples = [recipe.draw(few, n % 9, 32, np.random.default_rng([n, 1])) for n in range(360)]
+        assert abs(share(torch.stack([s.masks.any() for s in samples])) - expected) < 0.1
+
+
+def test_chances_are_even_and_of_each_sample_alone() -> None:
+    chances = Chances(torch.tensor([1, 2, 2**62, 2]))
+    first, normal = chances.uniform(20_000), chances.normal(20_000)
+    assert torch.equal(first[1], first[3])
+    assert not torch.equal(first[0], first[1])
+    assert first.min() >= 0
+    assert first.max() < 1
+    for row in first:
+        assert (torch.histc(row, 10, 0, 1) / 20_000 - 0.1).abs().max() < 0.01
+        assert abs(np.corrcoef(row[:-1], row[1:])[0, 1]) < 0.03
+    assert normal.mean(1).abs().max() < 0.03
+    assert (normal.std(1) - 1).abs().max() < 0.03
+    assert torch.equal(Chances(torch.tensor([2**62])).uniform(7), Chances(torch.tensor([3, 2**62])).uniform(7)[1:])
+
+
+def test_age_leaves_a_share_as_it_was() -> None:
+    lightness = torch.linspace(0, 100, 32 * 32).view(1, 1, 32, 32).expand(300, -1, -1, -1)
+    aged = degrade(lightness, Chances(torch.arange(300)), 0.4)
+    assert 0.2 < share((aged == lightness).flatten(1).all(1)) < 0.4  # 0.8 * 0.6 * 0.6
+    assert aged.min() >= 0
+    assert aged.max() <= 100
+    assert torch.equal(degrade(lightness, Chances(torch.arange(300)), 0.0), lightness)
