@@ -15,7 +15,7 @@ from colorize_engine.strokes import Stroke
 
 FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to the full; a thin stroke covers little
 # Of the reach that a network gives, 0..1, what is below counts as 0 and what is above as 1.
-SURELY_NOT, SURELY = 0.1, 1.0
+SURELY_NOT, SURELY = 0.2, 0.8
 SOFTEST = 1e-3  # of 1 - reach, where strokes compete for a cell: under a stroke itself nothing competes with it
 TINY = 1e-12  # against division by zero
 
@@ -58,13 +58,13 @@ def compose(
     for stroke, answer in zip(strokes, answers, strict=True):
         cells, trust = _covered(stroke, plain.device)
         reach = _reach(answer, cells, trust, larger)
-        strength = _strength(reach, cells, trust)
+        strength = _strength(answer, reach, cells, trust, larger)
         total += strength * _colour(stroke, answer, saturation)
         weight += strength
         left *= 1 - reach
     for stroke, answer in kept:
         cells, trust = _covered(stroke, plain.device)
-        against += _strength(_reach(answer, cells, trust, larger), cells, trust)
+        against += _strength(answer, _reach(answer, cells, trust, larger), cells, trust, larger)
     share = (1 - left) * weight / (weight + against).clamp_min(TINY)
     return torch.where(share > 0, torch.lerp(plain, total / weight.clamp_min(TINY), share), plain)
 
@@ -78,7 +78,7 @@ def compose_thing(
     for stroke, answer in zip(strokes, answers, strict=True):
         cells, trust = _covered(stroke, device)
         reach = _reach(answer, cells, trust, larger)
-        strength = _strength(reach, cells, trust) + TINY
+        strength = _strength(answer, reach, cells, trust, larger) + TINY
         total += strength * _colour(stroke, answer, saturation)
         weight, left = weight.to(device) + strength, left.to(device) * (1 - reach)
     return total / weight, 1 - left
@@ -92,16 +92,21 @@ def _covered(stroke: Stroke, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def _reach(answer: Answer, cells: Tensor, trust: Tensor, larger: float) -> Tensor:
     """(h, w), 0..1: made surer than the network is, and complete under the stroke."""
-    belongs = answer.reach.float() * larger
-    reach = belongs / (belongs + 1 - answer.reach.float())
-    reach = ((reach - SURELY_NOT) / (SURELY - SURELY_NOT)).clamp(0, 1)
+    odds = _odds(answer, larger)
+    reach = ((odds / (1 + odds) - SURELY_NOT) / (SURELY - SURELY_NOT)).clamp(0, 1)
     reach.view(-1)[cells] = torch.maximum(reach.view(-1)[cells], trust)
     return reach
 
 
-def _strength(reach: Tensor, cells: Tensor, trust: Tensor) -> Tensor:
-    """(h, w): the odds that a cell is the stroke's, by which it competes with others for it."""
-    strength = reach / (1 - reach).clamp_min(SOFTEST)
+def _odds(answer: Answer, larger: float) -> Tensor:
+    """(h, w): that a cell belongs to the stroke's thing, as the network holds it."""
+    reach = answer.reach.float()
+    return larger * reach / (1 - reach).clamp_min(SOFTEST)
+
+
+def _strength(answer: Answer, reach: Tensor, cells: Tensor, trust: Tensor, larger: float) -> Tensor:
+    """(h, w): how a stroke competes with others for a cell that it reaches: by its odds, and above all under itself."""
+    strength = _odds(answer, larger) * (reach > 0)
     strength.view(-1)[cells] += trust / SOFTEST**2
     return strength
 

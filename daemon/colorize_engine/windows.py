@@ -17,7 +17,7 @@ from colorize_engine.strokes import Stroke
 SHORT = 4  # cells of the whole picture's chroma grid that a stroke extends over, at most, to be looked at again
 AROUND = 8  # the window's side, in lengths of the stroke
 SMALLEST = 96  # side of a window, in pixels of the photograph
-FINER = 2.0  # by how much a window must show more than the whole
+FINER = 1.9  # times as much as the whole picture must a window show of the photograph's detail, along a side
 STEPS = 8  # windows begin at multiples of their side's share, so that strokes beside each other look at the same one
 RIM, RUNS_OUT = 4, 0.1  # cells along the window's border, and the greatest reach there of a thing that ends within it
 LARGEST = 0.5  # share of the window that such a thing may have
@@ -56,13 +56,19 @@ def window_around(stroke: Stroke, grid: tuple[int, ...], photograph: tuple[int, 
     extent = max(b - a + 1 for a, b in zip(first, last, strict=True))
     pixels = max(side / cells for side, cells in zip(photograph, grid, strict=True))  # of a cell
     side = max(SMALLEST, round(AROUND * extent * pixels))
-    if extent > SHORT or FINER * side > min(photograph):
+    seen, seen_near = (min(1.0, 2 * (grid[0] * grid[1]) ** 0.5 / shown) for shown in (_side(photograph), side))
+    if extent > SHORT or seen_near < FINER * seen or side > min(photograph):
         return None
     step = max(1, side // STEPS)
     middle = [(a + b + 1) / 2 * pixels for a, b in zip(first, last, strict=True)]
     corner = [round((m - side / 2) / step) * step for m in middle]
     y, x = (min(max(0, c), whole - side) for c, whole in zip(corner, photograph, strict=True))
     return Window(x, y, side, side)
+
+
+def _side(photograph: tuple[int, ...]) -> float:
+    """Of the square that has as many pixels."""
+    return float((photograph[0] * photograph[1]) ** 0.5)
 
 
 def ends_within(reach: Tensor) -> bool:

@@ -100,4 +100,5 @@ def test_windows_lie_within_the_photograph() -> None:
 def test_long_strokes_and_small_photographs_have_no_window() -> None:
     grid = (100, 128)
     assert window_around(stroke((50, 10), (50, 20), grid=grid), grid, (3000, 3840)) is None
-    assert window_around(stroke((50, 10), grid=grid), grid, (100, 128)) is None
+    for photograph in [(100, 128), (200, 256), (300, 384)]:  # the whole picture shows them as they are, or nearly
+        assert window_around(stroke((50, 10), grid=grid), grid, photograph) is None
