@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_engine import weights
 from colorize_engine.colour.conversions import gray_to_lightness
-from colorize_engine.composition import Answer, compose, compose_thing
+from colorize_engine.composition import Answer, compose, join
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.network_input import NetworkInput, reduce_gray
@@ -25,17 +25,20 @@ from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLA
 from colorize_engine.residual_spread import reach_across_edges
 from colorize_engine.strokes import Stroke, split
 from colorize_engine.weights import WeightsRecord
-from colorize_engine.windows import Detail, DetailLift, ShiftedTiles, Window, ends_within, window_around
+from colorize_engine.windows import Detail, DetailLift, ShiftedTiles, Sight, Window, ends_within, window_around
 
 BATCH = 8  # strokes that the network's light part takes at once
 LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in logits
 KEPT_ANSWERS = 128  # strokes of a photograph whose answers are kept
 KEPT_WINDOWS = 4  # of a photograph
+KEPT_SIGHTS = 32  # strokes of a photograph whose windows need not be looked at again
 
 DEFAULTS = Options()
 
 Check = Callable[[], None]
 Module = TypeVar("Module", bound=nn.Module)
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class NoDevice(ValueError):
@@ -56,6 +59,7 @@ class Embedding:
         unhinted: the network's output where there are no hints, on the device.
         answers: what the network said of the strokes painted last, see `Colorizer.predict`.
         windows: the surroundings of strokes on small things, at a finer scale.
+        sights: what was said there of the strokes painted last.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
         size: of the network's picture of the photograph.
     """
@@ -67,6 +71,7 @@ class Embedding:
     size: NetworkInput
     answers: dict[tuple[bytes, bool], Answer] = field(default_factory=dict)
     windows: "dict[Window, Embedding]" = field(default_factory=dict)
+    sights: dict[tuple[bytes, bool], Sight | None] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -80,7 +85,7 @@ class Embedding:
     def nbytes(self) -> int:
         """With room for the answers and the windows that will be kept."""
         own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness))
-        answers = KEPT_ANSWERS * 3 * 2 * self.lightness.numel()
+        answers = (KEPT_ANSWERS + KEPT_SIGHTS) * 3 * 2 * self.lightness.numel()
         return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
 
 
@@ -173,7 +178,7 @@ class Colorizer:
         grid, spared = _hint_grid(embedding, hints), _hint_grid(embedding, kept)
         check()
         plain = self._chroma(embedding, embedding.unhinted, options.temperature) * options.saturation
-        if grid is None:
+        if hints is None or grid is None:
             return Prediction(plain, 0)
         details, strokes = self._details(embedding, hints, split(grid), options, check)
         sparing = self._sparing(embedding, spared) if spared else []
@@ -184,41 +189,40 @@ class Colorizer:
         return Prediction(ab, grid.cells, details)
 
     def _details(
-        self, embedding: Embedding, hints: HintTiles | None, strokes: list[Stroke], options: Options, check: Check
+        self, embedding: Embedding, hints: HintTiles, strokes: list[Stroke], options: Options, check: Check
     ) -> tuple[tuple[Detail, ...], list[Stroke]]:
         """What strokes on small things make of them, and the other strokes."""
         details, others = [], []
         for stroke in strokes:
             window = window_around(stroke, embedding.lightness.shape, embedding.gray.shape)
-            detail = self._detail(embedding, hints, stroke, window, options, check) if window and hints else None
+            sight = self._sight(embedding, hints, stroke, window, options.alike, check) if window else None
+            detail = _detail(sight, options) if sight else None
             if detail:
                 details.append(detail)
             else:
                 others.append(stroke)
         return tuple(details), others
 
-    def _detail(
-        self, embedding: Embedding, hints: HintTiles, stroke: Stroke, window: Window, options: Options, check: Check
-    ) -> Detail | None:
-        """What a stroke makes of a small thing in its window; None where it lies on a larger one."""
-        near = self._window(embedding, window, check)
-        tiles = ShiftedTiles([(x - window.x, y - window.y, w, h) for x, y, w, h in hints.tiles], list(hints.data))
-        grid = rasterize(tiles, near.height, near.width, *near.lightness.shape)
-        own = [each for each in split(grid) if _is_part(each, near, window, stroke, embedding)]
-        if not own:
-            return None
-        answers = self._answers(near, own, options.alike, check)
-        ab, reach = compose_thing(own, answers, options.saturation, _larger(options))
-        return Detail(window, near.lightness, ab, reach) if ends_within(reach) else None
+    def _sight(
+        self, embedding: Embedding, hints: HintTiles, stroke: Stroke, window: Window, alike: bool, check: Check
+    ) -> Sight | None:
+        """What a stroke's window shows, known from an earlier call or looked at now; None where it shows no paint."""
+        known, key = embedding.sights, (stroke.key, alike)
+        if key not in known:
+            near = self._window(embedding, window, check)
+            tiles = ShiftedTiles([(x - window.x, y - window.y, w, h) for x, y, w, h in hints.tiles], list(hints.data))
+            grid = rasterize(tiles, near.height, near.width, *near.lightness.shape)
+            own = [each for each in split(grid) if _is_part(each, near, window, stroke, embedding)]
+            known[key] = Sight(window, near.lightness, own, self._answers(near, own, alike, check)) if own else None
+        _keep(known, [key], KEPT_SIGHTS)
+        return known[key]
 
     def _window(self, embedding: Embedding, window: Window, check: Check) -> Embedding:
         """The window as a photograph of its own: known from an earlier call, or encoded now."""
         known = embedding.windows
         if window not in known:
             known[window] = self.set_image(window.cut(embedding.gray), check)
-        known[window] = known.pop(window)  # the newest last
-        for key in list(known)[:-KEPT_WINDOWS]:
-            del known[key]
+        _keep(known, [window], KEPT_WINDOWS)
         return known[window]
 
     def _sparing(self, embedding: Embedding, spared: HintGrid) -> list[Stroke]:
@@ -236,11 +240,8 @@ class Colorizer:
             found = self._ask(embedding, [strokes[number] for number in batch], alike)
             known.update(zip((keys[number] for number in batch), found, strict=True))
             check()
-        for key in keys:
-            known[key] = known.pop(key)  # the newest last
         answers = [known[key] for key in keys]
-        for key in list(known)[:-KEPT_ANSWERS]:
-            del known[key]
+        _keep(known, keys, KEPT_ANSWERS)
         return answers
 
     def _ask(self, embedding: Embedding, strokes: list[Stroke], alike: bool) -> list[Answer]:
@@ -296,6 +297,20 @@ class Colorizer:
             planes[0, :2, y, x] = torch.from_numpy(stroke.ab).to(self.device)
             planes[0, 2, y, x] = torch.from_numpy(stroke.coverage).to(self.device)
         return planes
+
+
+def _keep(known: dict[Key, Value], used: list[Key], most: int) -> None:
+    """Leave in `known` the `most` entries that were used last, these among them, the newest at the end."""
+    for key in used:
+        known[key] = known.pop(key)
+    for key in list(known)[:-most]:
+        del known[key]
+
+
+def _detail(sight: Sight, options: Options) -> Detail | None:
+    """What strokes make of a small thing in their window; None where they lie on a larger one."""
+    ab, reach, _ = join(sight.strokes, sight.answers, options.saturation, _larger(options))
+    return Detail(sight.window, sight.lightness, ab, reach) if ends_within(reach) else None
 
 
 def _larger(options: Options) -> float:

@@ -32,6 +32,16 @@ class Answer(NamedTuple):
     ab: Tensor
 
 
+class _Claim(NamedTuple):
+    """What a stroke claims of the grid: its cells (N,), how far what is painted there is obeyed (N,), 0..1; its reach
+    (h, w), 0..1; and how it competes with others for a cell (h, w)."""
+
+    cells: Tensor
+    trust: Tensor
+    reach: Tensor
+    strength: Tensor
+
+
 def compose(
     plain: Tensor,
     strokes: Sequence[Stroke],
@@ -53,70 +63,50 @@ def compose(
     Returns:
         (2, h, w) float32. Where no stroke reaches it is `plain`, bit for bit; under a stroke it is what was asked for.
     """
-    total, weight, left = torch.zeros_like(plain), torch.zeros_like(plain[0]), torch.ones_like(plain[0])
-    against = torch.zeros_like(weight)
-    for stroke, answer in zip(strokes, answers, strict=True):
-        cells, trust = _covered(stroke, plain.device)
-        reach = _reach(answer, cells, trust, larger)
-        strength = _strength(answer, reach, cells, trust, larger)
-        total += strength * _colour(stroke, answer, saturation)
-        weight += strength
-        left *= 1 - reach
+    if not strokes:
+        return plain
+    ab, reach, strength = join(strokes, answers, saturation, larger)
+    against = torch.zeros_like(strength)
     for stroke, answer in kept:
-        cells, trust = _covered(stroke, plain.device)
-        against += _strength(answer, _reach(answer, cells, trust, larger), cells, trust, larger)
-    share = (1 - left) * weight / (weight + against).clamp_min(TINY)
-    return torch.where(share > 0, torch.lerp(plain, total / weight.clamp_min(TINY), share), plain)
+        against += _claim(stroke, answer, larger).strength
+    share = reach * strength / (strength + against)
+    return torch.where(share > 0, torch.lerp(plain, ab, share), plain)
 
 
-def compose_thing(
-    strokes: Sequence[Stroke], answers: Sequence[Answer], saturation: float = 1.0, larger: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Chroma (2, h, w) and reach (h, w) of what these strokes lie on; arguments as for `compose`."""
-    device = answers[0].ab.device
-    total, weight, left = torch.zeros_like(answers[0].ab, dtype=torch.float32), torch.tensor(0.0), torch.tensor(1.0)
+def join(
+    strokes: Sequence[Stroke], answers: Sequence[Answer], saturation: float, larger: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What one stroke or more lie on: chroma (2, h, w) everywhere, reach (h, w), and how they compete with others
+    (h, w), above 0. Arguments as for `compose`."""
+    total = torch.zeros_like(answers[0].ab, dtype=torch.float32)
+    strength, left = torch.zeros_like(total[0]), torch.ones_like(total[0])
     for stroke, answer in zip(strokes, answers, strict=True):
-        cells, trust = _covered(stroke, device)
-        reach = _reach(answer, cells, trust, larger)
-        strength = _strength(answer, reach, cells, trust, larger) + TINY
-        total += strength * _colour(stroke, answer, saturation)
-        weight, left = weight.to(device) + strength, left.to(device) * (1 - reach)
-    return total / weight, 1 - left
+        claim = _claim(stroke, answer, larger)
+        total += claim.strength * _colour(stroke, answer, claim, saturation)
+        strength += claim.strength
+        left *= 1 - claim.reach
+    return total / strength, 1 - left, strength
 
 
-def _covered(stroke: Stroke, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The stroke's cells (N,), and how far what is painted there is obeyed (N,), 0..1."""
-    coverage = torch.from_numpy(stroke.coverage).to(device)
-    return torch.from_numpy(stroke.cells).to(device), (coverage / FULL_TRUST).clamp(max=1)
-
-
-def _reach(answer: Answer, cells: Tensor, trust: Tensor, larger: float) -> Tensor:
-    """(h, w), 0..1: made surer than the network is, and complete under the stroke."""
-    odds = _odds(answer, larger)
+def _claim(stroke: Stroke, answer: Answer, larger: float) -> _Claim:
+    """The reach is made surer than the network is, and complete under the stroke; the strength is the odds that a cell
+    belongs to the stroke's thing, as the network holds it, and above all others' under the stroke."""
+    device = answer.reach.device
+    cells, coverage = (torch.from_numpy(part).to(device) for part in (stroke.cells, stroke.coverage))
+    trust = (coverage / FULL_TRUST).clamp(max=1)
+    odds = larger * answer.reach.float() / (1 - answer.reach.float()).clamp_min(SOFTEST)
     reach = ((odds / (1 + odds) - SURELY_NOT) / (SURELY - SURELY_NOT)).clamp(0, 1)
     reach.view(-1)[cells] = torch.maximum(reach.view(-1)[cells], trust)
-    return reach
-
-
-def _odds(answer: Answer, larger: float) -> Tensor:
-    """(h, w): that a cell belongs to the stroke's thing, as the network holds it."""
-    reach = answer.reach.float()
-    return larger * reach / (1 - reach).clamp_min(SOFTEST)
-
-
-def _strength(answer: Answer, reach: Tensor, cells: Tensor, trust: Tensor, larger: float) -> Tensor:
-    """(h, w): how a stroke competes with others for a cell that it reaches: by its odds, and above all under itself."""
-    strength = _odds(answer, larger) * (reach > 0)
+    strength = odds * (reach > 0) + TINY
     strength.view(-1)[cells] += trust / SOFTEST**2
-    return strength
+    return _Claim(cells, trust, reach, strength)
 
 
-def _colour(stroke: Stroke, answer: Answer, saturation: float) -> Tensor:
+def _colour(stroke: Stroke, answer: Answer, claim: _Claim, saturation: float) -> Tensor:
     """(2, h, w): the network's own variation, moved so that it agrees with the stroke, and what was asked under it."""
-    cells, trust = _covered(stroke, answer.ab.device)
     asked, coverage = (torch.from_numpy(part).to(answer.ab.device) for part in (stroke.ab, stroke.coverage))
     colour = answer.ab.float() * saturation
     flat = colour.view(2, -1)
-    colour += (((asked - flat[:, cells]) * coverage).sum(1) / coverage.sum())[:, None, None]
-    flat[:, cells] = torch.lerp(flat[:, cells], asked, trust)
+    colour += (((asked - flat[:, claim.cells]) * coverage).sum(1) / coverage.sum())[:, None, None]
+    flat[:, claim.cells] = torch.lerp(flat[:, claim.cells], asked, claim.trust)
     return colour

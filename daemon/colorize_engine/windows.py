@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from colorize_engine.composition import Answer
 from colorize_engine.guided_lift import GuidedLift
 from colorize_engine.strokes import Stroke
 
@@ -76,6 +77,22 @@ def ends_within(reach: Tensor) -> bool:
     inner = reach[RIM:-RIM, RIM:-RIM]
     rim = (reach.sum() - inner.sum()) / max(1, reach.numel() - inner.numel())
     return bool(rim < RUNS_OUT and reach.mean() < LARGEST)
+
+
+class Sight(NamedTuple):
+    """What a window shows of a stroke.
+
+    Attributes:
+        window: where it lies.
+        lightness: L (h, w), 0..100, of the window's grid.
+        strokes: what the stroke is on that grid, one or more.
+        answers: of the network, one for each.
+    """
+
+    window: Window
+    lightness: Tensor
+    strokes: list[Stroke]
+    answers: list[Answer]
 
 
 class Detail(NamedTuple):

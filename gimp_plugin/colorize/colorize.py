@@ -115,46 +115,37 @@ def _outputs() -> Gimp.Choice:
     return choice
 
 
-def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
-    procedure = _procedure(plug_in, WITH_HINTS, run_with_hints)
-    procedure.set_menu_label(_("Colorize _with Hints"))
-    procedure.set_documentation(
-        _("Update the colours from the hint layer, without a dialog"),
-        _(
-            "Finds the hint layer, the keep layer and the colour layer of the photograph by itself and brings the"
-            " colours up to date, with the settings of the last time. Made for a keyboard shortcut."
-        ),
-        None,
-    )
+def _layer_maker(plug_in: Colorize, name: str, run: Run, label: str, blurb: str, text: str) -> Gimp.ImageProcedure:
+    """A procedure without settings that returns a layer."""
+    procedure = _procedure(plug_in, name, run)
+    procedure.set_menu_label(label)
+    procedure.set_documentation(blurb, text, None)
     _returns_layer(procedure)
     return procedure
+
+
+def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
+    blurb = _("Update the colours from the hint layer, without a dialog")
+    text = _(
+        "Finds the hint layer, the keep layer and the colour layer of the photograph by itself and brings the"
+        " colours up to date, with the settings of the last time. Made for a keyboard shortcut."
+    )
+    return _layer_maker(plug_in, WITH_HINTS, run_with_hints, _("Colorize _with Hints"), blurb, text)
 
 
 def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
-    procedure = _procedure(plug_in, NEW_HINTS, run_new_hints)
-    procedure.set_menu_label(_("New _Hint Layer"))
-    procedure.set_documentation(
-        _("Add a transparent layer to paint colour hints on"),
-        _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray."),
-        None,
-    )
-    _returns_layer(procedure)
-    return procedure
+    blurb = _("Add a transparent layer to paint colour hints on")
+    text = _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray.")
+    return _layer_maker(plug_in, NEW_HINTS, run_new_hints, _("New _Hint Layer"), blurb, text)
 
 
 def _new_keep(plug_in: Colorize) -> Gimp.ImageProcedure:
-    procedure = _procedure(plug_in, NEW_KEEP, run_new_keep)
-    procedure.set_menu_label(_("New _Keep Layer"))
-    procedure.set_documentation(
-        _("Add a transparent layer to mark what hints leave as it is"),
-        _(
-            "A few strokes are enough, in any colour: the things that they lie on keep the colours that they have"
-            " without hints."
-        ),
-        None,
+    blurb = _("Add a transparent layer to mark what hints leave as it is")
+    text = _(
+        "A few strokes are enough, in any colour: the things that they lie on keep the colours that they have"
+        " without hints."
     )
-    _returns_layer(procedure)
-    return procedure
+    return _layer_maker(plug_in, NEW_KEEP, run_new_keep, _("New _Keep Layer"), blurb, text)
 
 
 def _service(plug_in: Colorize) -> Gimp.ImageProcedure:

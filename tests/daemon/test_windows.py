@@ -65,6 +65,19 @@ def test_what_was_seen_in_a_window_is_kept(colorizer: Colorizer, portrait: Embed
     assert [detail.window for detail in first.details] == [detail.window for detail in again.details]
 
 
+def test_no_window_is_looked_at_again_for_a_stroke_elsewhere(
+    colorizer: Colorizer, portrait: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = (*IRISES, (130.0, 400.0), (60.0, 200.0), (400.0, 60.0), (450.0, 300.0), (300.0, 450.0))
+    colorizer.predict(portrait, dabs(many))
+    before = colorizer.predict(portrait, dabs(many))
+    asked = []
+    monkeypatch.setattr(colorizer, "set_image", lambda *arguments: asked.append(arguments))
+    after = colorizer.predict(portrait, dabs(many), Options(saturation=0.5))
+    assert not asked
+    assert [detail.window for detail in after.details] == [detail.window for detail in before.details]
+
+
 def test_a_short_stroke_on_a_large_thing_means_the_large_thing(colorizer: Colorizer, portrait: Embedding) -> None:
     prediction = colorizer.predict(portrait, dabs(((130.0, 400.0),)))
     assert prediction.details == ()
