@@ -136,6 +136,10 @@ class Colorizer:
         Raises:
             ValueError, TypeError: the plane is of another type.
         """
+        return self._encoded(gray, check)
+
+    def _encoded(self, gray: np.ndarray, check: Check) -> Embedding:
+        """A photograph, or a window of one."""
         height, width = gray.shape
         size = NetworkInput.fit(height, width, self.record.side, self.network.stride)
         reduced = reduce_gray(gray, size.height, size.width)
@@ -221,7 +225,7 @@ class Colorizer:
         """The window as a photograph of its own: known from an earlier call, or encoded now."""
         known = embedding.windows
         if window not in known:
-            known[window] = self.set_image(window.cut(embedding.gray), check)
+            known[window] = self._encoded(window.cut(embedding.gray), check)
         _keep(known, [window], KEPT_WINDOWS)
         return known[window]
 

@@ -16,7 +16,7 @@ import zmq
 from colorize_engine import guided_lift, weights
 from colorize_engine.colorizer import Colorizer
 from colorize_engine.network_input import NetworkInput
-from colorize_engine.networks.served import CHROMA_STRIDE
+from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES
 
 REPEATS = 5
 PATIENCE_MS = 60_000
@@ -41,7 +41,7 @@ class BareNetwork:
         network, device = self._colorizer.network, self._colorizer.device
         rows, columns = NetworkInput.fit(height, width, self.record.side, network.stride).padded
         lightness = torch.rand(1, 1, rows, columns, device=device) * 100
-        hints = torch.zeros(1, 3, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, device=device)
+        hints = torch.zeros(1, HINT_PLANES, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, device=device)
         start = self._now()
         embedding = network.encode(lightness)
         encoded = self._now()

@@ -51,7 +51,7 @@ def _instrument_engine(recorder: Recorder) -> None:
     engine.set_image = recorder.timed("encode", engine.set_image)
     engine.predict = recorder.timed("predict", engine.predict)
     engine.render = _timed_bands(recorder, engine.render)
-    for step in ("rasterize", "spread_residual"):
+    for step in ("rasterize", "split", "compose"):
         setattr(colorizer, step, recorder.timed("hints", getattr(colorizer, step)))
 
 

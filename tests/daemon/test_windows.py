@@ -72,7 +72,7 @@ def test_no_window_is_looked_at_again_for_a_stroke_elsewhere(
     colorizer.predict(portrait, dabs(many))
     before = colorizer.predict(portrait, dabs(many))
     asked = []
-    monkeypatch.setattr(colorizer, "set_image", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(colorizer, "_encoded", lambda *arguments: asked.append(arguments))
     after = colorizer.predict(portrait, dabs(many), Options(saturation=0.5))
     assert not asked
     assert [detail.window for detail in after.details] == [detail.window for detail in before.details]
