@@ -23,13 +23,13 @@ from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.network_input import NetworkInput, reduce_gray
 from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLANES, ServedNetwork
 from colorize_engine.residual_spread import reach_across_edges
-from colorize_engine.strokes import Stroke, split
+from colorize_engine.strokes import MOST, Stroke, split
 from colorize_engine.weights import WeightsRecord
 from colorize_engine.windows import Detail, DetailLift, ShiftedTiles, Sight, Window, ends_within, window_around
 
 BATCH = 8  # strokes that the network's light part takes at once
 LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in logits
-KEPT_ANSWERS = 128  # strokes of a photograph whose answers are kept
+KEPT_ANSWERS = 2 * MOST  # strokes of a photograph whose answers are kept
 KEPT_WINDOWS = 4  # of a photograph
 KEPT_SIGHTS = 32  # strokes of a photograph whose windows need not be looked at again
 

@@ -68,19 +68,34 @@ def share(flags: torch.Tensor) -> float:
     return float(flags.float().mean())
 
 
-def test_strokes_stay_within_their_thing_and_every_thing_has_one() -> None:
+@pytest.mark.parametrize("middle", [False, True], ids=["walk", "line"])
+def test_strokes_stay_within_their_thing_and_every_thing_has_one(middle: bool) -> None:
     ys, xs = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
     ring = ((ys - 20) ** 2 + (xs - 20) ** 2 - 150).abs() < 60
     single, nothing = (ys == 39) & (xs == 47), torch.zeros(40, 48, dtype=torch.bool)
     masks = torch.stack([ring, single, nothing, ~ring]).expand(50, -1, -1, -1)
-    strokes = draw_strokes(masks, Chances(torch.arange(50)), SETTINGS)
+    strokes = draw_strokes(masks, torch.full((50, 4), middle), Chances(torch.arange(50)), SETTINGS)
     assert not (strokes & ~masks).any()
     areas = strokes.sum((2, 3)).float()
     assert (areas[:, [0, 3]] > 0).all()
     assert (areas[:, 1] == 1).all()
     assert not areas[:, 2].any()
-    assert areas[:, 0].min() == 1  # a point
+    assert areas[:, 0].min() < 6  # a point
     assert areas[:, 0].max() > 30  # and a stroke
+
+
+def test_a_line_goes_through_the_middle_of_its_thing_to_near_its_border() -> None:
+    ys, xs = torch.meshgrid(torch.arange(40), torch.arange(48), indexing="ij")
+    disc = (ys - 22) ** 2 + (xs - 25) ** 2 < 12**2
+    handle = ((ys - 22).abs() < 2) & (xs < 25)  # thin: no place to begin
+    masks = (disc | handle).expand(200, 1, -1, -1)
+    lines = draw_strokes(masks, torch.full((200, 1), True), Chances(torch.arange(200)), SETTINGS)[:, 0]
+    beside = torch.maximum((ys - 22).abs(), (xs - 25).abs())
+    assert torch.stack([beside[line].min() <= 2 for line in lines]).all()
+    widths = torch.stack([xs[line].max() - xs[line].min() for line in lines])
+    level = torch.stack([ys[line].max() - ys[line].min() < 9 for line in lines])
+    assert 0.4 < level.float().mean() < 0.75
+    assert widths[level].float().mean() > 12
 
 
 def test_the_strokes_of_one_thing_have_its_colour_and_lie_in_its_reach(drawn: Drawn) -> None:

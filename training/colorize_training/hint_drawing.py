@@ -1,10 +1,11 @@
 """Hints as a user paints them, on things that take a colour: a whole batch at once, on the device that trains.
 
 A user paints a stroke because *this* should be different. So a thing in the photograph takes another colour, or gray,
-or keeps its own; strokes of that colour lie on it; and the network learns what they lie on. Things are what people drew
-(`data.things`), and connected regions of one colour. Strokes are random walks of a round brush that stay within their
-thing, as a careful hand does (points are the shortest of them). All is drawn on the chroma grid, whose cells are
-2 pixels of the network's picture, and all randomness comes from `Chances`.
+or keeps its own; strokes of that colour lie on it; and the network learns what they lie on. Things are what people
+drew (`data.things`), and connected regions of one colour. Strokes of a round brush stay within their thing, as a
+careful hand does. Most are straight lines through its middle, where people paint: where they end tells how large it
+is. The others are random walks, points the shortest of them. All is drawn on the chroma grid, whose cells are 2 pixels
+of the network's picture, and all randomness comes from `Chances`.
 """
 
 import math
@@ -24,6 +25,7 @@ THINGS = 3  # in a picture, at most
 TRIES = 4  # drawn things, and regions of one colour, that are looked at for each, until one has a fitting size
 STROKES = 3  # on the one thing of the first set, at most
 EXTRA_STROKE = (1.0, 0.25, 0.1)  # shares of the pictures that have a first, a second, a third of them
+DEEPEST = 24  # cells from the border of a thing that are counted
 FLOODED = 70  # steps that a region of one colour grows, at twice the grid
 OVERLAP, REST = 0.3, 0.002  # of a thing with others that lie on it, at most; of the picture that it keeps, at least
 BESIDE = 7  # cells around a thing that are near it
@@ -47,6 +49,7 @@ class HintSettings:
     share_against: float = setting(0.35, "share of the pictures with strokes that say: not this")
     share_several: float = setting(0.45, "share of the second sets with several things; the others have points")
     most_points: int = setting(120, "points of true colours in a picture")
+    share_middle: float = setting(0.65, "share of the things whose first stroke goes through their middle")
     longest_stroke: int = setting(34, "length of a stroke, in cells")
     largest_brush: float = setting(3.2, "radius of a stroke, in cells")
     share_noisy: float = setting(0.2, "share of the hints whose colour is a little wrong")
@@ -161,7 +164,10 @@ def one_thing(ab: Tensor, things: Tensor, chances: Chances, settings: HintSettin
     like = chances.happens(settings.share_alike) & (mean.norm(dim=1) > CHROMATIC) & there
     target = torch.where(like[:, None, None], alike, thing)
     truth = _dyed(ab, target, mean, chances, settings)
-    strokes = draw_strokes(torch.stack([*[thing] * STROKES, *_not_meant(things, target)], 1), chances, settings)
+    canvases = torch.stack([*[thing] * STROKES, *_not_meant(things, target)], 1)
+    first = torch.arange(canvases.shape[1], device=ab.device) == 0
+    middle = first & chances.happens(settings.share_middle)[:, None]
+    strokes = draw_strokes(canvases, middle, chances, settings)
     planes = _no_hints(ab)
     more = chances.uniform()
     for number, share in enumerate(EXTRA_STROKE):
@@ -193,7 +199,7 @@ def several_things(ab: Tensor, things: Tensor, chances: Chances, settings: HintS
     several = chances.happens(settings.share_several)
     third = torch.arange(THINGS, device=ab.device) < torch.where(chances.happens(0.5), 2, THINGS)[:, None]
     things = things & (several[:, None] & third)[..., None, None]
-    strokes = draw_strokes(things, chances, settings)
+    strokes = draw_strokes(things, chances.happens(settings.share_middle, THINGS), chances, settings)
     truth, planes = ab, _no_hints(ab)
     for number in range(THINGS):
         thing = things[:, number]
@@ -206,8 +212,27 @@ def several_things(ab: Tensor, things: Tensor, chances: Chances, settings: HintS
     return Hints(planes, truth, reach, _any(reach) & (count == 0))
 
 
-def draw_strokes(masks: Tensor, chances: Chances, settings: HintSettings) -> Tensor:
-    """A stroke inside each of the masks (B, K, h, w) bool -> the cells that it covers, (B, K, h, w) bool."""
+def draw_strokes(masks: Tensor, middle: Tensor, chances: Chances, settings: HintSettings) -> Tensor:
+    """A stroke inside each of the masks (B, K, h, w) bool -> the cells that it covers, (B, K, h, w) bool.
+
+    middle (B, K) bool: it is a line through the middle; else a walk that begins anywhere.
+    """
+    number, height, width = masks.shape[1:]
+    walk, line = _walk(masks, chances, settings), _line(masks, chances, settings)
+    y, x, alive = (torch.where(middle[..., None], *parts) for parts in zip(line, walk, strict=True))
+    radius = 0.5 + (settings.largest_brush - 0.5) * chances.uniform(number) ** 2
+    return _stamped(y, x, alive, radius, height, width) & masks
+
+
+class _Path(NamedTuple):
+    """Places y, x (B, K, longest_stroke), in cells, and whether (the same shape) the brush is down there."""
+
+    y: Tensor
+    x: Tensor
+    down: Tensor
+
+
+def _walk(masks: Tensor, chances: Chances, settings: HintSettings) -> _Path:
     _, number, height, width = masks.shape
     steps = settings.longest_stroke
     start = _starts(masks, chances)  # (B, K)
@@ -217,13 +242,57 @@ def draw_strokes(masks: Tensor, chances: Chances, settings: HintSettings) -> Ten
     level = math.pi * chances.happens(0.5, number, 1)
     angle = torch.where(chances.happens(0.3, number, 1), level, any_way) + turns.cumsum(2)
     dy, dx = angle.sin(), angle.cos()
-    y = (start // width)[..., None] + dy.cumsum(2) - dy  # (B, K, steps)
+    y = (start // width)[..., None] + dy.cumsum(2) - dy
     x = (start % width)[..., None] + dx.cumsum(2) - dx
-    cells = y.round().long().clamp(0, height - 1) * width + x.round().long().clamp(0, width - 1)
-    inside = masks.flatten(2).gather(2, cells) & (torch.arange(steps, device=y.device) <= length[..., None])
-    alive = inside.int().cumprod(2).bool()  # it ends where it would leave
-    radius = 0.5 + (settings.largest_brush - 0.5) * chances.uniform(number) ** 2
-    return _stamped(y, x, alive, radius, height, width) & masks
+    inside = _at(masks, y, x) & (torch.arange(steps, device=y.device) <= length[..., None])
+    return _Path(y, x, inside.int().cumprod(2).bool())  # it ends where it would leave
+
+
+def _line(masks: Tensor, chances: Chances, settings: HintSettings) -> _Path:
+    """From the thickest place both ways, mostly level or upright, until the border is near."""
+    _, number, height, width = masks.shape
+    depth = _depth(masks)
+    start = (depth + chances.uniform(number, height, width)).flatten(2).argmax(2)
+    kind, any_way = chances.uniform(number), chances.uniform(number, high=math.pi)
+    angle = torch.where(kind < 0.45, 0.0, torch.where(kind < 0.6, math.pi / 2, any_way))[..., None]
+    half = settings.longest_stroke // 2
+    steps = torch.arange(half, device=depth.device)
+    way = torch.cat([steps, -steps])
+    y, x = (start // width)[..., None] + way * angle.sin(), (start % width)[..., None] + way * angle.cos()
+    margin = torch.minimum(chances.uniform(number, low=1.0, high=3.0), 0.7 * depth.amax((2, 3)))
+    length = chances.uniform(number).sqrt() * half
+    down = (_at(depth, y, x) > margin[..., None]) & (way.abs() <= length[..., None])
+    down = down.unflatten(2, (2, half)).int().cumprod(3).flatten(2).bool()
+    rest = settings.longest_stroke - 2 * half
+    return _Path(*(F.pad(part, (0, rest)) for part in (y, x, down)))
+
+
+def _at(planes: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """Values of planes (B, K, h, w) at places (B, K, n); 0 outside of them."""
+    height, width = planes.shape[2:]
+    row, column = y.round().long(), x.round().long()
+    there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    cells = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    return planes.flatten(2).gather(2, cells) * there
+
+
+def _depth(masks: Tensor) -> Tensor:
+    """How many cells, DEEPEST at most, each cell of a mask (B, K, h, w) bool is away from its border; 0 outside.
+
+    The picture's border is one. By turns the corners count, so that the distance is nearly round.
+    """
+    left, depth = masks, masks.int()
+    for step in range(DEEPEST):
+        left = _shrunk(left, corners=step % 2 == 0)
+        depth = depth + left
+    return depth
+
+
+def _shrunk(mask: Tensor, corners: bool) -> Tensor:
+    wide = F.pad(mask, (1, 1, 1, 1))
+    beside = wide[..., :-2] & wide[..., 1:-1] & wide[..., 2:]
+    upright = beside if corners else wide[..., 1:-1]
+    return beside[..., 1:-1, :] & upright[..., :-2, :] & upright[..., 2:, :]
 
 
 def _starts(masks: Tensor, chances: Chances) -> Tensor:
