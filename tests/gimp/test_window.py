@@ -77,3 +77,9 @@ def test_a_painted_hint_changes_the_colours(visit: Visit) -> None:
 def test_update_is_one_undo_step(visit: Visit) -> None:
     assert visit.differs("updated", "painted-again") > 0.1
     assert visit.differs("update-undone", "painted-again") < SAME
+
+
+def test_update_of_a_selection_is_one_undo_step(visit: Visit) -> None:
+    assert visit.differs("selected", "painted-again") < SAME
+    assert visit.differs("selection-updated", "selected") > 0.02
+    assert visit.differs("selection-undone", "selected") < SAME

@@ -29,6 +29,7 @@ TALKING = "ZMQbg"  # begins the names of a plug-in's threads while it talks to t
 RED = "#c83c1e"
 ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
+SELECTED = (640, 470, 1000, 620)  # corners around the second stroke
 SET_UP = f"Gimp.context_set_foreground(Gegl.Color.new('{RED}')); Gimp.context_set_brush_size(20.0)"
 
 
@@ -209,6 +210,14 @@ class User:
             time.sleep(0.02)
         xdotool("mouseup", 1, "mousemove", *ASIDE)
 
+    def select(self, corners: tuple[int, int, int, int]) -> None:
+        """A rectangle, without its moving outline: the screen has to come to rest."""
+        self.key("r")
+        left, top, right, bottom = corners
+        xdotool("mousemove", left, top, "mousedown", 1, "mousemove", right - 9, bottom - 9)
+        xdotool("mousemove", right, bottom, "mouseup", 1, "mousemove", *ASIDE)
+        self.key("Return", "p", "ctrl+t")
+
     def agree(self, title: str) -> None:
         """Presses the dialog's own button."""
         xdotool("windowactivate", "--sync", window(title))
@@ -226,6 +235,7 @@ def visit(user: User) -> None:
     user.key("Escape", "Escape", "Escape")
     colour_and_undo(user)
     paint_and_update(user)
+    update_a_selection(user)
     look_at_the_service(user)
 
 
@@ -257,6 +267,16 @@ def paint_and_update(user: User) -> None:
     user.see("updated")
     user.key("ctrl+z")
     user.see("update-undone")
+
+
+def update_a_selection(user: User) -> None:
+    user.select(SELECTED)
+    user.see("selected")
+    user.choose("Colorize _with Hints")
+    idle()
+    user.see("selection-updated")
+    user.key("ctrl+z")
+    user.see("selection-undone")
 
 
 def look_at_the_service(user: User) -> None:
