@@ -15,7 +15,7 @@ from colorize_engine.strokes import Stroke
 
 FULL_TRUST = 0.05  # coverage of a chroma cell from which its hint is obeyed to the full; a thin stroke covers little
 # Of the reach that a network gives, 0..1, what is below counts as 0 and what is above as 1.
-SURELY_NOT, SURELY = 0.2, 0.8
+SURELY_NOT, SURELY = 0.3, 0.8
 SOFTEST = 1e-3  # of 1 - reach, where strokes compete for a cell: under a stroke itself nothing competes with it
 TINY = 1e-12  # against division by zero
 
