@@ -607,8 +607,10 @@ def update_inside_and_compare(bench: Workbench, image: Gimp.Image, photo: Gimp.L
     everywhere = raw(layer)
     assert differing(weights, 0, before, inside) == 0, precision
     eight_bit = precision in (Gimp.Precision.U8_LINEAR, Gimp.Precision.U8_NON_LINEAR)
-    step = 1 / (255 if eight_bit else 65535)  # of linear light: babl times its ways and takes one or another
-    assert furthest(weights, 255, pixels(layer, "RGB float"), seen) < 1.5 * step, precision
+    # Of linear light. babl times its ways and takes one or another: 2 steps of 16 bits were seen, once in 48 runs.
+    most = 1.5 / 255 if eight_bit else 4 / 65535
+    apart = furthest(weights, 255, pixels(layer, "RGB float"), seen)
+    assert apart < most, f"{precision}: {apart}"
     half = sorted(weights, key=lambda weight: abs(weight - 128))[0]
     assert differing(weights, half, before, inside) > 0, precision
     assert differing(weights, half, everywhere, inside) > 0, precision
