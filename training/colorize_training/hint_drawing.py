@@ -219,9 +219,9 @@ def draw_strokes(masks: Tensor, middle: Tensor, chances: Chances, settings: Hint
     """
     number, height, width = masks.shape[1:]
     walk, line = _walk(masks, chances, settings), _line(masks, chances, settings)
-    y, x, alive = (torch.where(middle[..., None], *parts) for parts in zip(line, walk, strict=True))
+    y, x, down = (torch.where(middle[..., None], *parts) for parts in zip(line, walk, strict=True))
     radius = 0.5 + (settings.largest_brush - 0.5) * chances.uniform(number) ** 2
-    return _stamped(y, x, alive, radius, height, width) & masks
+    return _stamped(y, x, down, radius, height, width) & masks
 
 
 class _Path(NamedTuple):
@@ -305,14 +305,14 @@ def _starts(masks: Tensor, chances: Chances) -> Tensor:
     return torch.searchsorted(weight, at, right=True)[..., 0].clamp(max=weight.shape[2] - 1)
 
 
-def _stamped(y: Tensor, x: Tensor, alive: Tensor, radius: Tensor, height: int, width: int) -> Tensor:
-    """The cells (B, K, h, w) under a brush of `radius` (B, K) that went through places y, x (B, K, steps)."""
+def _stamped(y: Tensor, x: Tensor, down: Tensor, radius: Tensor, height: int, width: int) -> Tensor:
+    """The cells (B, K, h, w) under a brush of `radius` (B, K) that was `down` at places y, x (B, K, steps)."""
     most = int(radius.max()) + 1
     reach = torch.arange(-most, most + 1, device=y.device)
     dy, dx = (d.flatten() for d in torch.meshgrid(reach, reach, indexing="ij"))
     cy, cx = (place[..., None].round().long() + d for place, d in ((y, dy), (x, dx)))  # (B, K, steps, brush)
     covered = (cy - y[..., None]) ** 2 + (cx - x[..., None]) ** 2 <= radius[..., None, None] ** 2
-    covered &= alive[..., None] & (cy >= 0) & (cy < height) & (cx >= 0) & (cx < width)
+    covered &= down[..., None] & (cy >= 0) & (cy < height) & (cx >= 0) & (cx < width)
     nowhere = height * width  # a cell beyond the last takes what is not covered
     index = torch.where(covered, cy * width + cx, nowhere).flatten(2)
     grid = torch.zeros(*y.shape[:2], nowhere + 1, dtype=torch.bool, device=y.device).scatter_(2, index, True)
