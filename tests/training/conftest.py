@@ -23,7 +23,7 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph) -> Path
 
 @pytest.fixture(scope="session")
 def packed(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PackedPhotographs:
-    return pack([picture_folder], tmp_path_factory.mktemp("cache"), short_side=96)
+    return pack([picture_folder], tmp_path_factory.mktemp("cache"), short_side=96, regions=True)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from colorize_engine import weights
 from colorize_engine.networks.zhang import ZhangClassificationVgg
 from colorize_training.data import PackedPhotographs
 from colorize_training.recipes import recipe_class
-from colorize_training.recipes.recipe import Recipe, stack
+from colorize_training.recipes.recipe import Recipe
 from colorize_training.running.loop import Run
 from colorize_training.settings import LoopSettings
 from safetensors.torch import save_file
@@ -90,16 +90,21 @@ def unvaried(name: str, own: dict[str, Any]) -> Recipe:
     """The recipe, in batches of eight, with each photograph as it is and with the same hints whenever it is drawn."""
     kind = recipe_class(name)
     recipe = kind(kind.Settings(batch=EIGHT, **own))
-    draw = recipe.sample
-    recipe.sample = lambda photograph, size, *_, **__: draw(photograph, size, np.random.default_rng(0), augment=False)
+    batch = recipe.batch
+    recipe.batch = lambda photographs, numbers, seeds, size: batch(photographs, numbers, 0 * seeds, size, augment=False)
     return recipe
+
+
+def all_of(run: Run) -> Any:
+    """The photographs of an unvaried run as one batch."""
+    numbers = np.arange(len(run.photographs))
+    return run.recipe.batch(run.resident, numbers, torch.from_numpy(numbers), run.settings.size)
 
 
 @torch.no_grad()
 def loss_of(run: Run) -> float:
     """The loss of all photographs of an unvaried run as one batch, which is what its first steps lessen."""
-    samples = [run.recipe.sample(photograph, run.settings.size) for photograph in run.photographs]
-    return run.recipe.loss(run.network, stack(samples), run.recipe.turns(0.0)[-1].objective)[0].item()
+    return run.recipe.loss(run.network, all_of(run), run.recipe.turns(0.0)[-1].objective)[0].item()
 
 
 @torch.no_grad()

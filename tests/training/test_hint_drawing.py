@@ -7,19 +7,18 @@ import pytest
 import torch
 from colorize_engine.colour.conversions import srgb_to_lab
 from colorize_training.chances import Chances
-from colorize_training.data import PackedPhotographs, pack
+from colorize_training.data import PackedPhotographs, ResidentPhotographs, pack, planes, squash
 from colorize_training.degradation import degrade
 from colorize_training.hint_drawing import (
+    CANDIDATES,
     THINGS,
     Hints,
     HintSettings,
-    choose_masks,
     choose_things,
     draw_hints,
     draw_strokes,
 )
-from colorize_training.recipes.chroma import Batch, ChromaRecipe, ChromaSettings, Drawn
-from colorize_training.recipes.recipe import stack
+from colorize_training.recipes.chroma import Batch, ChromaRecipe, ChromaSettings
 from PIL import Image
 from torch.nn import functional as F
 
@@ -41,7 +40,7 @@ def with_things(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
             fields = 1 + 3 * (3 * ys // height) + 3 * xs // width
             fields[: height // 12] = 0
             Image.fromarray(fields.astype(np.uint8)).save(folder / path.name)
-    return pack([folder], tmp_path_factory.mktemp("cache"), 96)
+    return pack([folder], tmp_path_factory.mktemp("cache"), 96, regions=True)
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +49,13 @@ def recipe() -> ChromaRecipe:
 
 
 @pytest.fixture(scope="module")
-def batch(recipe: ChromaRecipe, with_things: PackedPhotographs) -> Batch:
-    numbers = [n % len(with_things) for n in range(COUNT)]
-    return stack([recipe.draw(with_things, n, SIDE, np.random.default_rng([k, n])) for k, n in enumerate(numbers)])
+def resident(with_things: PackedPhotographs) -> ResidentPhotographs:
+    return ResidentPhotographs(with_things, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def drawn(recipe: ChromaRecipe, batch: Batch) -> Drawn:
-    return recipe.drawn(batch)
+def drawn(recipe: ChromaRecipe, resident: ResidentPhotographs) -> Batch:
+    return recipe.batch(resident, np.arange(COUNT) % len(resident), torch.arange(COUNT), SIDE)
 
 
 def covered(hints: Hints) -> torch.Tensor:
@@ -98,21 +96,21 @@ def test_a_line_goes_through_the_middle_of_its_thing_to_near_its_border() -> Non
     assert widths[level].float().mean() > 12
 
 
-def test_the_strokes_of_one_thing_have_its_colour_and_lie_in_its_reach(drawn: Drawn) -> None:
+def test_the_strokes_of_one_thing_have_its_colour_and_lie_in_its_reach(drawn: Batch) -> None:
     one = drawn.one
     assert share(one.known) > 0.8
     assert not (covered(one) & ~one.reach).any()
     assert torch.equal(covered(one).flatten(1).any(1), one.known)
     assert not ((one.planes[:, 3] > 0) & (one.reach | covered(one))).any()
     assert not one.planes[~one.known].any()  # without a thing nothing is said
-    for planes, ab, reach in zip(one.planes[one.known], one.ab[one.known], one.reach[one.known], strict=True):
-        colours = planes[:2, planes[2] > 0].T.unique(dim=0)  # one for each stroke
+    for shown, ab, reach in zip(one.planes[one.known], one.ab[one.known], one.reach[one.known], strict=True):
+        colours = shown[:2, shown[2] > 0].T.unique(dim=0)  # one for each stroke
         assert 1 <= len(colours) <= 3
         apart = torch.cdist(colours, ab[:, reach].T).amin(1)
         assert (apart < 4 * SETTINGS.noise + SETTINGS.same_colour).all()
 
 
-def test_the_truth_has_changed_in_the_reach_alone(drawn: Drawn) -> None:
+def test_the_truth_has_changed_in_the_reach_alone(drawn: Batch) -> None:
     for hints in (drawn.one, drawn.several):
         moved = (hints.ab - drawn.ab).norm(dim=1) > 0
         assert not (moved & ~hints.reach).any()
@@ -124,21 +122,23 @@ def test_the_truth_has_changed_in_the_reach_alone(drawn: Drawn) -> None:
 
 
 def test_alike_means_everything_of_the_colour_and_nothing_else_is_wider_than_its_thing(
-    recipe: ChromaRecipe, batch: Batch, drawn: Drawn
+    recipe: ChromaRecipe, resident: ResidentPhotographs, drawn: Batch
 ) -> None:
     like = drawn.one.planes[:, 4]
     assert ((like == 0) | (like == 1)).all()
     assert torch.equal(like.amin((1, 2)), like.amax((1, 2)))
     said = like.amax((1, 2)) > 0
     assert 0.02 < share(said) < 0.16
-    apart = choose_things(drawn.ab, batch.masks, Chances(batch.seed), SETTINGS)
+    numbers = torch.arange(COUNT) % len(resident)
+    cut = recipe.cut(resident, numbers, Chances(torch.arange(COUNT)), SIDE)
+    apart = choose_things(cut.drawn, cut.regions, Chances(torch.arange(COUNT)), SETTINGS)
     assert not (apart.sum(1) > 1).any()
     areas = drawn.one.reach.float().mean((1, 2))[drawn.one.known & ~said]
     assert areas.min() > 0.001
     assert areas.max() < SETTINGS.largest_thing
 
 
-def test_shares_are_as_asked(drawn: Drawn) -> None:
+def test_shares_are_as_asked(drawn: Batch) -> None:
     against = (drawn.one.planes[:, 3] > 0).flatten(1).any(1)
     assert SETTINGS.share_against - 0.1 < share(against[drawn.one.known]) < SETTINGS.share_against + 0.1
     assert 0.15 < share(drawn.several.known) < 0.5
@@ -149,7 +149,7 @@ def test_shares_are_as_asked(drawn: Drawn) -> None:
     assert 0.1 < share(partly.flatten(1).any(1)[drawn.one.known]) < 0.5
 
 
-def test_several_things_have_strokes_of_their_colours_and_points_true_ones(drawn: Drawn) -> None:
+def test_several_things_have_strokes_of_their_colours_and_points_true_ones(drawn: Batch) -> None:
     several = drawn.several
     known = several.known
     assert not several.planes[:, 3:].any()
@@ -161,44 +161,53 @@ def test_several_things_have_strokes_of_their_colours_and_points_true_ones(drawn
     assert apart[several.planes[:, 2][only_points & covered(several).flatten(1).any(1)] > 0].median() < 3
 
 
-def test_things_are_the_drawn_ones_unless_there_are_none(with_things: PackedPhotographs) -> None:
-    number = with_things.with_things()[0]
-    masks = F.interpolate(torch.from_numpy(with_things.things(number))[None].float(), (32, 32))[0].bool()
-    chosen = torch.from_numpy(choose_masks(masks.numpy(), np.random.default_rng(0), SETTINGS))[None]
-    ab = torch.zeros(1, 2, 32, 32)  # of one colour: no region of a fitting size
-    things = choose_things(ab, chosen, Chances(torch.tensor([5])), SETTINGS)
-    assert things[0, 0].any()
-    assert torch.equal(things[0].any(0), chosen[0].any(0))
-    nothing = choose_things(ab, torch.zeros_like(chosen), Chances(torch.tensor([5])), SETTINGS)
-    assert nothing.shape == (1, THINGS, 32, 32)
-    assert not nothing.any()
-    hints = draw_hints(ab, torch.zeros_like(chosen), Chances(torch.tensor([5])), SETTINGS)
-    assert not hints[0].planes.any()
+def test_things_are_the_drawn_ones_unless_there_are_none() -> None:
+    chances = Chances(torch.arange(400))
+    halves, drawn = torch.zeros(2, 32, 32, dtype=torch.uint8), torch.zeros(CANDIDATES, 32, 32, dtype=torch.bool)
+    halves[:, 16:], drawn[:, 4:12, 4:12] = 1, True
+    halves, drawn = (planes.expand(400, -1, -1, -1) for planes in (halves, drawn))
+    things = choose_things(drawn, halves, chances, SETTINGS)
+    own = (things[:, 0] == drawn[:, 0]).flatten(1).all(1)
+    assert abs(share(own) - (1 - SETTINGS.share_found)) < 0.08
+    assert (things[~own, 0].float().mean((1, 2)) == 0.5).all()
+    nothing = choose_things(torch.zeros_like(drawn), halves, chances, SETTINGS)
+    assert (nothing[:, 0].float().mean((1, 2)) == 0.5).all()
 
 
-def test_a_picture_is_drawn_alike_in_any_batch(recipe: ChromaRecipe, batch: Batch, drawn: Drawn) -> None:
-    part = recipe.drawn(Batch(*(values[40:47] for values in batch)))
+def test_without_a_thing_of_a_fitting_size_nothing_is_said() -> None:
+    whole, none = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, CANDIDATES, 32, 32, dtype=torch.bool)
+    things = choose_things(none, whole, Chances(torch.arange(4)), SETTINGS)
+    assert things.shape == (4, THINGS, 32, 32)
+    assert not things.any()
+    assert not draw_hints(torch.zeros(4, 2, 32, 32), none, whole, Chances(torch.arange(4)), SETTINGS)[0].planes.any()
+
+
+def test_a_picture_is_drawn_alike_in_any_batch(
+    recipe: ChromaRecipe, resident: ResidentPhotographs, drawn: Batch
+) -> None:
+    some = np.arange(40, 47)
+    part = recipe.batch(resident, some % len(resident), torch.from_numpy(some), SIDE)
     assert torch.equal(part.lightness, drawn.lightness[40:47])
     for own, whole in zip((*part.one, *part.several), (*drawn.one, *drawn.several), strict=True):
         assert torch.equal(own, whole[40:47])
 
 
-def test_validation_sees_the_photograph_itself(recipe: ChromaRecipe, with_things: PackedPhotographs) -> None:
-    samples = [recipe.draw(with_things, 3, SIDE, np.random.default_rng(5), augment=False) for _ in range(2)]
-    assert all(torch.equal(a, b) for a, b in zip(*samples, strict=True))
-    drawn = recipe.drawn(stack(samples[:1]))
-    lab = srgb_to_lab(samples[0].rgb[None].float() / 255)
-    assert torch.equal(drawn.lightness, lab[:, :1])
-    assert torch.allclose(drawn.ab, F.avg_pool2d(lab[:, 1:], 2), atol=1e-4)
+def test_validation_sees_the_photograph_itself(recipe: ChromaRecipe, resident: ResidentPhotographs) -> None:
+    drawn = recipe.batch(resident, np.array([3, 5]), torch.tensor([5, 5]), SIDE, augment=False)
+    for lightness, ab, number in zip(drawn.lightness, drawn.ab, (3, 5), strict=True):
+        lab = srgb_to_lab(planes(squash(resident.packed[number], SIDE)))
+        assert (lightness - lab[:1]).abs().max() < 1
+        assert (ab - F.avg_pool2d(lab[1:], 2)).abs().mean() < 0.5
 
 
 def test_drawn_things_are_seen_as_often_as_asked(with_things: PackedPhotographs) -> None:
     few = with_things.subset([*np.setdiff1d(np.arange(12), with_things.with_things()), with_things.with_things()[0]])
     assert len(few.with_things()) == 1
+    resident = ResidentPhotographs(few, torch.device("cpu"))
     for asked, expected in ((0.0, 1 / 9), (0.5, 0.5)):
         recipe = ChromaRecipe(ChromaSettings(drawn_share=asked))
-        samples = [recipe.draw(few, n % 9, 32, np.random.default_rng([n, 1])) for n in range(360)]
-        assert abs(share(torch.stack([s.masks.any() for s in samples])) - expected) < 0.1
+        cut = recipe.cut(resident, torch.arange(360) % 9, Chances(torch.arange(360)), 32)
+        assert abs(share(cut.drawn.flatten(1).any(1)) - expected) < 0.1
 
 
 def test_chances_are_even_and_of_each_sample_alone() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,6 +80,40 @@ def test_the_rate_warms_up_stays_and_falls(packed: PackedPhotographs, tmp_path: 
         run._set_rates("network")
         rates.append(run.optimizers["network"].param_groups[1]["lr"])
     assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_a_run_by_the_clock_ends_in_time_and_its_parts_count_together(packed, tmp_path, monkeypatch) -> None:
+    looks = itertools.count(100)
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)))  # every look at it takes a second
+    monkeypatch.setattr("colorize_training.running.loop.time", clock)
+    settings = replace(
+        SMALL, samples=4, minutes=1.0, early_size=32, early_share=0.5, warm_up=0, fall_share=0.5, size=64
+    )
+    first = Run(make(), replace(settings, minutes=0.4), packed, tmp_path)
+    first.train(None)
+    assert 4 <= first.step <= 12
+    second = Run(make(), settings, packed, tmp_path)
+    assert 24 <= second.seconds < 40
+    sizes, rates = [], []
+    draw, take = second._draw, second._take
+    monkeypatch.setattr(second, "_draw", lambda step: sizes.append(second._size(step)) or draw(step))
+    monkeypatch.setattr(
+        second, "_take", lambda *a: (take(*a), rates.append(second.optimizers["network"].param_groups[1]["lr"]))[0]
+    )
+    second.train(None)
+    assert second.step > first.step + 1
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == 64
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.2 * second.full_rates["network"][1]
+
+
+def test_a_step_follows_from_its_number_however_it_was_drawn(packed: PackedPhotographs, tmp_path: Path) -> None:
+    run = Run(make(), SMALL, packed, tmp_path)
+    run.train_step()
+    ahead, again = run._next[1], run._draw(1)
+    assert torch.equal(ahead.lightness, again.lightness)
+    assert torch.equal(ahead.one.planes, again.one.planes)
 
 
 def test_every_photograph_is_seen_once_an_epoch(packed: PackedPhotographs, tmp_path: Path) -> None:

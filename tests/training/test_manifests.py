@@ -1,6 +1,10 @@
 """What the shipped network was trained on and what it is judged by, held apart (`training/results/manifests/`)."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+from colorize_training.data import Lists, PackedPhotographs
 
 MANIFESTS = Path(__file__).parents[2] / "training" / "results" / "manifests"
 
@@ -15,6 +19,47 @@ def test_no_photograph_is_trained_on_and_selection_metric() -> None:
     assert len({name for names in sets for name in names}) == sum(map(len, sets))
 
 
+def test_the_free_photographs_are_judged_by_others_and_sources_are_held_back_whole() -> None:
+    free, people, foreign, historic, held_back, validation = (
+        set(fingerprints(name))
+        for name in ("chroma-free-training", "people", "foreign", "historic", "chroma-held-back", "chroma-validation")
+    )
+    assert people < free
+    assert foreign | historic < held_back
+    assert not foreign & historic
+    assert not free & (held_back | validation)
+
+
 def test_the_photographs_that_the_tests_look_at_are_in_none(packed) -> None:
     known = {name for path in MANIFESTS.glob("*.txt") for name in path.read_text().split()}
     assert not {fingerprint[:12] for fingerprint in packed.fingerprints} & known
+
+
+@pytest.fixture
+def lists(packed: PackedPhotographs, tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, *numbers: int) -> Path:
+        path = tmp_path / f"{name}.txt"
+        path.write_text("".join(f"{packed.fingerprints[n][:12]}\n" for n in numbers))
+        return path
+
+    return write
+
+
+def test_lists_say_which_photographs_are_used_and_how_often(packed, lists, capsys: pytest.CaptureFixture) -> None:
+    chosen = Lists(only=[lists("a", 1, 4), lists("b", 5)], without=[lists("c", 4)]).of(packed)
+    assert chosen.names == [packed.names[n] for n in (1, 5)]
+    often = Lists(without=[lists("d", 0)], often=[lists("e", 0, 2)], times=3).of(packed)
+    assert often.names == [*packed.names[1:], packed.names[2], packed.names[2]]
+    assert Lists().of(packed) is packed
+    assert not capsys.readouterr().out
+    (absent := lists("f", 3)).write_text(packed.fingerprints[3][:12] + "\n" + "0" * 12)
+    assert len(Lists(only=[absent]).of(packed)) == 1
+    assert "1 of the listed photographs are not there" in capsys.readouterr().out
+
+
+def test_a_list_that_is_none_or_leaves_nothing_is_an_error(packed, lists, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leave none"):
+        Lists(without=[lists("all", *range(len(packed)))]).of(packed)
+    (other := tmp_path / "other.txt").write_text("cat.jpg\n")
+    with pytest.raises(ValueError, match="is no list of fingerprints of 12 hexadecimal digits: it holds 'cat.jpg'"):
+        Lists(only=[other]).of(packed)

@@ -33,6 +33,10 @@ class Chances:
         """(B, *shape) bool, true with the probability `share`."""
         return self.uniform(*shape) < share
 
+    def new_seeds(self) -> Tensor:
+        """(B,) int64 from 0 up: of sequences of their own."""
+        return self._next(())[:, 0] & 0x7FFFFFFFFFFFFFFF
+
     def _next(self, shape: tuple[int, ...]) -> Tensor:
         """(B, count) of 64 random bits each."""
         count = math.prod(shape)

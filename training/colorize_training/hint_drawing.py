@@ -2,8 +2,8 @@
 
 A user paints a stroke because *this* should be different. So a thing in the photograph takes another colour, or gray,
 or keeps its own; strokes of that colour lie on it; and the network learns what they lie on. Things are what people
-drew (`data.things`), and connected regions of one colour. Strokes of a round brush stay within their thing, as a
-careful hand does. Most are straight lines through its middle, where people paint: where they end tells how large it
+drew (`data.things`), and regions that were found (`data.regions`). Strokes of a round brush stay within their thing, as
+a careful hand does. Most are straight lines through its middle, where people paint: where they end tells how large it
 is. The others are random walks, points the shortest of them. All is drawn on the chroma grid, whose cells are 2 pixels
 of the network's picture, and all randomness comes from `Chances`.
 """
@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from colorize_engine.networks.served import HINT_PLANES
 from torch import Tensor
@@ -22,11 +21,11 @@ from colorize_training.chances import Chances
 from colorize_training.settings import setting
 
 THINGS = 3  # in a picture, at most
-TRIES = 4  # drawn things, and regions of one colour, that are looked at for each, until one has a fitting size
+TRIES = 4  # drawn things, and found regions, that are looked at for each, until one has a fitting size
+CANDIDATES = THINGS * TRIES
 STROKES = 3  # on the one thing of the first set, at most
 EXTRA_STROKE = (1.0, 0.25, 0.1)  # shares of the pictures that have a first, a second, a third of them
 DEEPEST = 24  # cells from the border of a thing that are counted
-FLOODED = 70  # steps that a region of one colour grows, at twice the grid
 OVERLAP, REST = 0.3, 0.002  # of a thing with others that lie on it, at most; of the picture that it keeps, at least
 BESIDE = 7  # cells around a thing that are near it
 CHROMATIC = 12.0  # length of ab from which alike colours mean something
@@ -39,8 +38,8 @@ PLAIN_SHARE = 0.3  # of the colours
 class HintSettings:
     """How hints are drawn; lengths in cells of the chroma grid, 2 pixels of the network's picture."""
 
-    share_colour_regions: float = setting(0.25, "share of the things that are regions of one colour, at least")
-    same_colour: float = setting(14.0, "ab distance that is one region, and like it elsewhere")
+    share_found: float = setting(0.25, "share of the things that are found regions, at least")
+    same_colour: float = setting(14.0, "ab distance that is like a thing's colour elsewhere")
     smallest_thing: float = setting(0.004, "smallest thing, as a share of the picture")
     largest_thing: float = setting(0.55, "largest thing")
     share_grey: float = setting(0.08, "share of the things that become gray")
@@ -69,44 +68,52 @@ class Hints(NamedTuple):
     known: Tensor
 
 
-def choose_masks(masks: np.ndarray, rng: np.random.Generator, settings: HintSettings) -> np.ndarray:
-    """Things of a fitting size by chance, (THINGS, h, w), of masks (M, h, w) bool; nothing where none was found."""
-    chosen = np.zeros((THINGS, *masks.shape[1:]), bool)
-    for thing in chosen:
-        for number in rng.integers(len(masks), size=TRIES) if len(masks) else ():
-            if settings.smallest_thing < masks[number].mean() < settings.largest_thing:
-                thing[:] = masks[number]
-                break
-    return chosen
-
-
-def draw_hints(ab: Tensor, masks: Tensor, chances: Chances, settings: HintSettings) -> tuple[Hints, Hints]:
+def draw_hints(
+    ab: Tensor, drawn: Tensor, regions: Tensor, chances: Chances, settings: HintSettings
+) -> tuple[Hints, Hints]:
     """Hints on one thing of each picture, and on several, or many points of true colours.
 
-    ab (B, 2, h, w) is the true chroma on the grid; masks (B, THINGS, h, w) bool drawn things, or nothing.
+    ab (B, 2, h, w) is the true chroma on the grid; drawn (B, CANDIDATES, h, w) bool things that people drew, if any;
+    regions (B, maps, h, w) the found ones by numbers.
     """
-    things = choose_things(ab, masks, chances, settings)
+    things = choose_things(drawn, regions, chances, settings)
     return one_thing(ab, things, chances, settings), several_things(ab, things, chances, settings)
 
 
-def choose_things(ab: Tensor, masks: Tensor, chances: Chances, settings: HintSettings) -> Tensor:
-    """Things (B, THINGS, h, w) bool that lie apart: the drawn ones, and regions of one colour where there is none.
+def choose_things(drawn: Tensor, regions: Tensor, chances: Chances, settings: HintSettings) -> Tensor:
+    """Things (B, THINGS, h, w) bool that lie apart, of a fitting size: drawn ones, and found ones where there is none.
 
     Empty are only the last of them.
     """
-    regions = colour_regions(ab, TRIES * THINGS, chances, settings).unflatten(1, (THINGS, TRIES))
-    first = _fits(regions, settings).int().argmax(2)[..., None, None, None]
-    regions = regions.take_along_dim(first, 2)[:, :, 0]
-    drawn, fits = _fits(masks, settings), _fits(regions, settings)
-    region = fits & (~drawn | chances.happens(settings.share_colour_regions, THINGS))
-    things = _apart(torch.where(region[..., None, None], regions, masks & drawn[..., None, None]))
-    order = things.flatten(2).any(2).int().argsort(dim=1, descending=True, stable=True)
+    drawn, found = (_first_fitting(masks, settings) for masks in (drawn, _regions_at_places(regions, chances)))
+    instead = _any_of(found) & (~_any_of(drawn) | chances.happens(settings.share_found, THINGS))
+    things = _apart(torch.where(instead[..., None, None], found, drawn))
+    order = _any_of(things).int().argsort(dim=1, descending=True, stable=True)
     return things.take_along_dim(order[..., None, None], 1)
 
 
-def _fits(masks: Tensor, settings: HintSettings) -> Tensor:
+def _regions_at_places(regions: Tensor, chances: Chances) -> Tensor:
+    """Regions (B, CANDIDATES, h, w) bool of maps (B, maps, h, w): each at a place drawn by chance, of any map."""
+    maps = regions[:, 0].numel() // len(regions)
+    numbers = regions.flatten(1)
+    chosen = (chances.uniform(CANDIDATES) * regions.shape[1]).long()
+    places = (chances.uniform(CANDIDATES) * maps).long()
+    asked = numbers.gather(1, chosen * maps + places)[..., None, None]
+    return regions.take_along_dim(chosen[..., None, None], 1) == asked
+
+
+def _first_fitting(masks: Tensor, settings: HintSettings) -> Tensor:
+    """Of CANDIDATES masks (B, ., h, w) the first TRIES are for the first thing, and so on: (B, THINGS, h, w)."""
+    masks = masks.unflatten(1, (THINGS, TRIES))
     area = masks.float().mean((-2, -1))
-    return (area > settings.smallest_thing) & (area < settings.largest_thing)
+    fits = (area > settings.smallest_thing) & (area < settings.largest_thing)
+    first = fits.int().argmax(2)[..., None, None, None]
+    return masks.take_along_dim(first, 2)[:, :, 0] & fits.any(2)[..., None, None]
+
+
+def _any_of(masks: Tensor) -> Tensor:
+    """Whether each mask (B, K, h, w) holds anything, (B, K)."""
+    return masks.flatten(2).any(2)
 
 
 def _apart(things: Tensor) -> Tensor:
@@ -122,34 +129,10 @@ def _apart(things: Tensor) -> Tensor:
     return torch.stack(apart, 1)
 
 
-def colour_regions(ab: Tensor, count: int, chances: Chances, settings: HintSettings) -> Tensor:
-    """(B, count, h, w) bool: what has the colour of a cell drawn by chance, and hangs together with it.
-
-    Found on half the grid, which is quicker, and finished on the grid.
-    """
-    _, _, height, width = ab.shape
-    seeds = (chances.uniform(count) * height * width).long()  # (B, count)
-    asked = ab.flatten(2).gather(2, seeds[:, None].expand(-1, 2, -1))  # (B, 2, count)
-    same = _alike(ab[:, :, None], asked[..., None, None], settings)
-    half = F.max_pool2d(same.float(), 2).bool()
-    places = (seeds // width // 2) * (width // 2) + seeds % width // 2
-    reached = torch.zeros_like(half).flatten(2).scatter_(2, places[..., None], True).view_as(half)
-    for _ in range(FLOODED):
-        reached = _grown(reached) & half
-    return same & F.interpolate(reached.float(), (height, width)).bool()
-
-
 def _alike(ab: Tensor, other: Tensor, settings: HintSettings) -> Tensor:
     """Whether colours (B, 2, ...) are one, (B, ...)."""
     a, b = (ab - other).unbind(1)
     return a**2 + b**2 < settings.same_colour**2
-
-
-def _grown(mask: Tensor) -> Tensor:
-    """With all neighbours; ten times as fast on a processor as pooling."""
-    wide = F.pad(mask, (1, 1, 1, 1))
-    wide = wide[..., :-2] | wide[..., 1:-1] | wide[..., 2:]
-    return wide[..., :-2, :] | wide[..., 1:-1, :] | wide[..., 2:, :]
 
 
 def one_thing(ab: Tensor, things: Tensor, chances: Chances, settings: HintSettings) -> Hints:

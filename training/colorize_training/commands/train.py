@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from colorize_training.data import PackedPhotographs, overlap, pack, split, write_split
+from colorize_training.data import PackedPhotographs, add_list_options, chosen_lists, overlap, pack, split, write_split
 from colorize_training.recipes import recipe_class
 from colorize_training.running.loop import Run, Stopped
 from colorize_training.running.validation import Validation
@@ -24,6 +24,7 @@ def add_command(commands: argparse._SubParsersAction, name: str) -> None:
     data.add_argument("--data", nargs="+", required=True, help="folders, tar shards, pictures, lists of URLs or paths")
     data.add_argument("--validation", nargs="+", default=[], help="the same, never trained on; without it, a split")
     data.add_argument("--split", type=_shares, default=recipe.split, help="percent to train, validate and test on")
+    add_list_options(data, often=True)
     data.add_argument("--out", type=Path, required=True, help="folder of the run; an earlier run in it is resumed")
     data.add_argument("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
     data.add_argument("--short-side", type=int, default=0, help="to which larger photographs are reduced; 0: as needed")
@@ -63,9 +64,10 @@ def _photographs(
     """Photographs to train on and to validate with; the three parts of a split are written beside the run."""
     cache = arguments.cache or arguments.out / "cache"
     short_side = arguments.short_side or max(176, settings.size)
-    photographs = pack(arguments.data, cache, short_side)
+    regions = arguments.recipe.needs_regions
+    photographs = chosen_lists(arguments).of(pack(arguments.data, cache, short_side, regions))
     if arguments.validation:
-        held_out = pack(arguments.validation, cache, short_side)
+        held_out = pack(arguments.validation, cache, short_side, regions)
     else:
         parts = split(photographs, arguments.split, seed)
         write_split(parts, arguments.out)

@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from colorize_training.data.data_option import source_of
 from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
-from colorize_training.data.photographs import PackedMasks, PackedPhotographs, fingerprint
+from colorize_training.data.photographs import PackedMasks, PackedPhotographs, fingerprint, mapped
 from colorize_training.data.picture_source import Picture, Source
+from colorize_training.data.regions import with_regions
 from colorize_training.data.things import MASK_STRIDE, masks_of
 
 FORMAT = 3  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
@@ -90,12 +91,15 @@ def _reduce(image: Image.Image, short_side: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
 
 
-def pack(sources: Sequence[str | Path], folder: Path, short_side: int = 176) -> PackedPhotographs:
+def pack(
+    sources: Sequence[str | Path], folder: Path, short_side: int = 176, regions: bool = False
+) -> PackedPhotographs:
     """Decode `sources` (see data.data_option) into `folder`, or open what an earlier call packed from the same files.
 
     Photographs whose short side is larger than `short_side` are reduced to it. What a stopped call began the next one
     makes again, with the downloads that there are. Several processes may ask for the same pack: one makes it, the
-    others wait. Raises FileNotFoundError for a source that is not there, ValueError where no photograph can be used.
+    others wait. With `regions` they have those of `data.regions`. Raises FileNotFoundError for a source that is not
+    there, ValueError where no photograph can be used.
     """
     found = [source_of(source) for source in sources]
     target = folder / _key(sources, found, short_side)
@@ -103,7 +107,8 @@ def pack(sources: Sequence[str | Path], folder: Path, short_side: int = 176) -> 
     with _locked(target / "lock"):
         if not (target / "index.json").exists():
             _write_pack(found, target, folder / "downloads", short_side)
-    return _open(target)
+        photographs = _open(target)
+        return with_regions(photographs, target) if regions else photographs
 
 
 def _key(texts: Sequence[str | Path], sources: list[Source], short_side: int) -> str:
@@ -130,12 +135,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _open(target: Path) -> PackedPhotographs:
     meta = json.loads((target / "index.json").read_text())
-    pixels = np.memmap(target / "pixels.u8", dtype=np.uint8, mode="r").view(np.ndarray)
+    pixels = mapped(target / "pixels.u8")
     labels = None if meta["labels"] is None else np.array(meta["labels"], dtype=np.int64)
     index, masks = np.array(meta["index"], dtype=np.int64), None
     if meta["masks"] is not None:
-        bits = np.memmap(target / "masks.u1", dtype=np.uint8, mode="r").view(np.ndarray)
-        masks = PackedMasks(bits, np.array(meta["masks"], dtype=np.int64))
+        masks = PackedMasks(mapped(target / "masks.u1"), np.array(meta["masks"], dtype=np.int64))
     return PackedPhotographs(pixels, index, meta["names"], meta["digest"], meta["fingerprints"], labels, masks)
 
 

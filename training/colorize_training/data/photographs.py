@@ -13,6 +13,11 @@ import numpy as np
 from colorize_training.data.things import MASK_STRIDE
 
 
+def mapped(path: Path) -> np.ndarray:
+    """The bytes of a file, which is read where they are looked at; they cannot be written."""
+    return np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+
+
 @dataclass(frozen=True)
 class PackedMasks:
     """Masks of the things in each photograph, in one memory-mapped array.
@@ -32,12 +37,28 @@ class PackedMasks:
 
 
 @dataclass(frozen=True)
+class PackedRegions:
+    """Maps of the regions that were found in each photograph (see `data.regions`), in one memory-mapped array.
+
+    values: all of them (bytes,); index: rows of (offset, maps, height, width).
+    """
+
+    values: np.ndarray
+    index: np.ndarray
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """The maps (M, h, w) uint8 of one photograph."""
+        offset, *shape = (int(v) for v in self.index[number])
+        return self.values[offset : offset + math.prod(shape)].reshape(shape)
+
+
+@dataclass(frozen=True)
 class PackedPhotographs:
     """Decoded photographs in one memory-mapped array.
 
     pixels: all of them (bytes,); index: rows of (offset, height, width); labels: a whole number each, (N,), where every
     source gave them; masks: of things that were drawn, where any were; fingerprints: a digest of each one's size and
-    pixels; digest: of them all, with labels and masks.
+    pixels; digest: of them all, with labels and masks; regions: where they were asked for.
     """
 
     pixels: np.ndarray
@@ -47,6 +68,7 @@ class PackedPhotographs:
     fingerprints: list[str]
     labels: np.ndarray | None = None
     masks: PackedMasks | None = None
+    regions: PackedRegions | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -79,6 +101,7 @@ class PackedPhotographs:
             [self.fingerprints[n] for n in chosen],
             None if self.labels is None else self.labels[chosen],
             None if self.masks is None else PackedMasks(self.masks.bits, self.masks.index[chosen]),
+            None if self.regions is None else PackedRegions(self.regions.values, self.regions.index[chosen]),
         )
 
 

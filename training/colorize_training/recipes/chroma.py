@@ -1,9 +1,9 @@
 """`chroma`, the default network: late hints, a distribution, a regression, and what the hints reach.
 
-Every photograph is encoded once and decoded three times: without hints; with strokes of one colour on one thing; with
-strokes on several things, or many points of true colours (see `hint_drawing`). In the second and the third the things
-have taken the colours that are asked for, and the network says also where the things are. Things are what people drew
-on label maps beside the photographs (see `data.things`), and regions of one colour.
+Every photograph is encoded once and decoded up to three times: with strokes of one colour on one thing; some also
+without hints; some also with strokes on several things, or many points of true colours (see `hint_drawing`). With hints
+the things have taken the colours that are asked for, and the network says also where the things are. Things are what
+people drew on label maps beside the photographs (see `data.things`), and regions that are found (see `data.regions`).
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,9 @@ from torchvision.models import MobileNet_V2_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.chances import Chances
-from colorize_training.data import PackedPhotographs, View, draw_crop, planes
-from colorize_training.data.things import MASK_STRIDE
+from colorize_training.data import PackedPhotographs, ResidentPhotographs, Views, draw_crop, planes
 from colorize_training.degradation import degrade
-from colorize_training.hint_drawing import Hints, HintSettings, choose_masks, draw_hints
+from colorize_training.hint_drawing import CANDIDATES, Hints, HintSettings, draw_hints
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber, reach_iou, reach_loss
 from colorize_training.recipes.recipe import Recipe
 from colorize_training.settings import LoopSettings, setting
@@ -68,24 +67,25 @@ class ChromaSettings(HintSettings):
     reach_weight: float = setting(1.5, "of the loss of what strokes on one thing reach")
     several_weight: float = setting(1.75, "of the loss of what strokes on several things reach")
     silence_weight: float = setting(0.1, "of the mean reach where there is no hint")
+    plain_every: int = setting(4, "one picture in so many is decoded without hints too")
+    several_every: int = setting(2, "one in so many is decoded with several things, or points, too")
     drawn_share: float = setting(0.12, "share of the samples whose photographs have drawn things, at least")
     degraded_share: float = setting(0.4, "share of pictures that each kind of ageing takes")
 
 
-class Batch(NamedTuple):
-    """What is drawn of photographs before their hints.
+class Cut(NamedTuple):
+    """What is cut from photographs, before anything is painted on it.
 
-    rgb (B, 3, H, W) uint8; masks (B, THINGS, H/2, W/2) bool, drawn things or nothing; seed (B,) int64, of the hints and
-    of all else that is drawn on the device; varied (B,) bool, whether that includes age and saturation.
+    rgb (B, 3, H, W) in 0..1; drawn (B, CANDIDATES, H/2, W/2) bool, things that people drew or nothing; regions
+    (B, maps, H/2, W/2) uint8, found ones by numbers.
     """
 
     rgb: Tensor
-    masks: Tensor
-    seed: Tensor
-    varied: Tensor
+    drawn: Tensor
+    regions: Tensor
 
 
-class Drawn(NamedTuple):
+class Batch(NamedTuple):
     """lightness (B, 1, H, W) as the network sees it; ab (B, 2, H/2, W/2) the truth; two sets of hints (see `Hints`)."""
 
     lightness: Tensor
@@ -105,6 +105,7 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
     space = CIELAB
     side = 256
     selection_metric = "psnr"
+    needs_regions = True
 
     def __init__(self, settings: ChromaSettings) -> None:
         super().__init__(settings)
@@ -144,69 +145,64 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
         groups.append({"params": [p for p in rest if p.ndim <= 1], "lr": s.lr, "weight_decay": 0.0})
         return {"network": AdamW(groups, betas=(0.9, 0.98))}
 
-    def draw(
-        self, photographs: PackedPhotographs, number: int, size: int, rng: np.random.Generator, augment: bool = True
-    ) -> Batch:
-        """Of photograph `number`, or of one with drawn things in its place, so that those are seen often enough."""
-        drawn = photographs.with_things()
-        if augment and len(drawn) and rng.random() < _more_often(len(drawn) / len(photographs), self.settings):
-            number = int(rng.choice(drawn))
-        return self.sample(photographs[number], size, rng, augment, photographs.things(number))
-
-    def sample(
-        self,
-        photograph: np.ndarray,
-        size: int,
-        rng: np.random.Generator,
-        augment: bool = True,
-        masks: np.ndarray | None = None,
-    ) -> Batch:
-        """As in `Recipe`; masks (M, H // 2, W // 2) bool of things in the photograph."""
-        height, width = photograph.shape[:2]
-        view = View.draw(height, width, rng) if augment else View.whole(height, width)
-        rgb = np.ascontiguousarray(view.cut(photograph, size).transpose(2, 0, 1))
-        cells = size // CHROMA_STRIDE
-        things = np.zeros((0, cells, cells), bool) if masks is None else view.cut_masks(masks, cells, MASK_STRIDE)
-        chosen = torch.from_numpy(choose_masks(things, rng, self.settings))
-        seed = torch.tensor(int(rng.integers(2**63)))
-        return Batch(torch.from_numpy(rgb), chosen, seed, torch.tensor(augment))
-
     @torch.no_grad()
-    def drawn(self, batch: Batch) -> Drawn:
-        """What the network is shown, and what it should answer; follows from the batch alone."""
-        chances = Chances(batch.seed)
-        with torch.autocast(batch.rgb.device.type, enabled=False):
-            lab = srgb_to_lab(batch.rgb.float() / 255)
+    def batch(
+        self, photographs: ResidentPhotographs, numbers: np.ndarray, seeds: Tensor, size: int, augment: bool = True
+    ) -> Batch:
+        """As in `Recipe`; in the place of some comes a photograph with drawn things, so that those are seen often."""
+        chances, share = Chances(seeds.to(photographs.device)), self.settings.degraded_share
+        with torch.autocast(photographs.device.type, enabled=False):
+            cut = self.cut(photographs, torch.from_numpy(numbers).to(photographs.device), chances, size, augment)
+            lab = srgb_to_lab(cut.rgb)
             lightness, ab = lab[:, :1], F.avg_pool2d(lab[:, 1:], CHROMA_STRIDE)
-            varied = batch.varied[:, None, None, None]
-            aged = torch.where(varied, degrade(lightness, chances, self.settings.degraded_share), lightness)
-            saturation = torch.where(chances.happens(1 / 3, 1, 1, 1), chances.uniform(1, 1, 1, low=0.8, high=1.3), 1.0)
-            ab = torch.where(varied, ab * saturation, ab)
-            return Drawn(aged, ab, *draw_hints(ab, batch.masks, chances, self.settings))
+            if augment:
+                lightness = degrade(lightness, chances, share)
+                saturation = chances.uniform(1, 1, 1, low=0.8, high=1.3)
+                ab = torch.where(chances.happens(1 / 3, 1, 1, 1), saturation * ab, ab)
+            return Batch(lightness, ab, *draw_hints(ab, cut.drawn, cut.regions, chances, self.settings))
+
+    def cut(
+        self, photographs: ResidentPhotographs, numbers: Tensor, chances: Chances, size: int, augment: bool = True
+    ) -> Cut:
+        """A view of each photograph, and the things in it."""
+        things = photographs.with_things
+        if augment and len(things):
+            instead = chances.happens(_more_often(len(things) / len(photographs), self.settings))
+            numbers = torch.where(instead, things[(chances.uniform() * len(things)).long()], numbers)
+        sides = photographs.heights[numbers], photographs.widths[numbers]
+        views, cells = Views.draw(*sides, chances) if augment else Views.whole(*sides), size // CHROMA_STRIDE
+        return Cut(
+            photographs.pixels(numbers, views, size),
+            photographs.drawn(numbers, views, cells, chances.uniform(CANDIDATES)),
+            photographs.regions(numbers, views, cells),
+        )
 
     def loss(self, network: Chroma, batch: Batch, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
-        s, (lightness, ab, one, several) = self.settings, self.drawn(batch)
+        s, (lightness, ab, one, several) = self.settings, batch
         embedding = network.encode(lightness.contiguous(memory_format=torch.channels_last))
-        thrice = Embedding(*(torch.cat([part] * 3) for part in embedding))
-        output = network.decode(thrice, torch.cat([torch.zeros_like(one.planes), one.planes, several.planes]))
-        truth = torch.cat([ab, one.ab, several.ab])
+        plain, more = slice(None, None, s.plain_every), slice(None, None, s.several_every)
+        several = Hints(*(part[more] for part in several))
+        all_of_them = Embedding(*(torch.cat([part[plain], part, part[more]]) for part in embedding))
+        hints = torch.cat([torch.zeros_like(one.planes[plain]), one.planes, several.planes])
+        output, truth = network.decode(all_of_them, hints), torch.cat([ab[plain], one.ab, several.ab])
         bins, shares = self.targets(F.avg_pool2d(truth, LOGITS_STRIDE // CHROMA_STRIDE))
         distribution = bin_cross_entropy(output.logits, bins, shares, self.weights)
-        regression, (_, coloured, _) = huber(output.ab, truth), output.ab.chunk(3)
+        parts = [len(ab[plain]), len(ab), len(several.ab)]
+        regression, (_, coloured, _) = huber(output.ab, truth), output.ab.split(parts)
         inside = (one.reach & one.known[:, None, None])[:, None]
         thing = huber(torch.where(inside, coloured.float(), 0.0), torch.where(inside, one.ab, 0.0))
-        silent, reached, together = output.reach[:, 0].float().chunk(3)
-        losses = [
-            (s.distribution_weight, distribution),
-            (s.regression_weight, regression),
-            (s.thing_weight, thing),
-            (s.reach_weight, reach_loss(reached, one.reach, one.known)),
-            (s.several_weight, reach_loss(together, several.reach, several.known)),
-            (s.silence_weight, torch.sigmoid(silent).mean()),
-        ]
-        parts = {"distribution": distribution, "regression": regression, "thing": thing}
-        parts |= {"reach": losses[3][1], "several": losses[4][1], "reach_iou": reach_iou(reached, one.reach)}
-        return torch.stack([weight * loss for weight, loss in losses]).sum(), {k: v.detach() for k, v in parts.items()}
+        silent, reached, together = output.reach[:, 0].float().split(parts)
+        losses = {
+            "distribution": (s.distribution_weight, distribution),
+            "regression": (s.regression_weight, regression),
+            "thing": (s.thing_weight, thing),
+            "reach": (s.reach_weight, reach_loss(reached, one.reach, one.known)),
+            "several": (s.several_weight, reach_loss(together, several.reach, several.known)),
+            "silence": (s.silence_weight, torch.sigmoid(silent).mean()),
+        }
+        named = {name: loss.detach() for name, (_, loss) in losses.items()}
+        named |= {"reach_iou": reach_iou(reached, one.reach)}
+        return torch.stack([weight * loss for weight, loss in losses.values()]).sum(), named
 
 
 def _more_often(natural: float, settings: ChromaSettings) -> float:

@@ -23,7 +23,7 @@ from torchvision.models import DenseNet121_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import planes, squash
-from colorize_training.recipes.recipe import Recipe
+from colorize_training.recipes.recipe import SampledRecipe
 from colorize_training.settings import LoopSettings, setting
 
 EPOCHS, PHOTOGRAPHS, COPIES = 40, 6_000, 4  # of the report: 24,000 pictures an epoch
@@ -66,7 +66,7 @@ class Augmentation(NamedTuple):
 NONE = Augmentation(mirrored=False, upside_down=False, angle=0.0, noise=0.0, seed=0)
 
 
-class DenseNetRecipe(Recipe[DenseNetSettings, DenseNetRegression, Batch]):
+class DenseNetRecipe(SampledRecipe[DenseNetSettings, DenseNetRegression, Batch]):
     """See the module's text."""
 
     name = "densenet"

@@ -27,7 +27,7 @@ from torchvision.models import VGG16_Weights
 from torchvision.transforms.functional import gaussian_blur
 
 from colorize_training.backbones import starting_weights
-from colorize_training.recipes.recipe import BatchT, NetworkT, Recipe
+from colorize_training.recipes.recipe import BatchT, NetworkT, SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
@@ -62,7 +62,7 @@ class HNetSettings:
 SettingsT = TypeVar("SettingsT", RTNetSettings, HNetSettings)
 
 
-class _PaletteRecipe(Recipe[SettingsT, NetworkT, BatchT]):
+class _PaletteRecipe(SampledRecipe[SettingsT, NetworkT, BatchT]):
     """What both have in common."""
 
     loop = LoopSettings(samples=650_000, size=REPORT_SIZE, schedule="constant", clip=0.0)

@@ -10,7 +10,7 @@ from colorize_engine.networks.spaces import ChromaSpace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from colorize_training.data import PackedPhotographs
+from colorize_training.data import PackedPhotographs, ResidentPhotographs
 from colorize_training.settings import LoopSettings, Settings
 
 
@@ -42,14 +42,15 @@ ALONE = Turn("network", "loss")
 
 
 class Recipe(ABC, Generic[SettingsT, NetworkT, BatchT]):
-    """One trainable system: its settings, the module that is trained, and its batch, a NamedTuple of tensors.
+    """One trainable system: its settings, the module that is trained, and its batch, NamedTuples of tensors.
 
     `Settings` is the class of the settings, which has a default for each; `loop` are the loop's defaults for this
     recipe; `space` is where its own chroma error is measured; `split` the shares in percent of training, validation and
     test where one set of photographs is given; `served_prefix` where in the trained module the served network lies;
     `side` of the network's picture in the service, 0 for the size of the training pictures; `selection_metric` what
     chooses the best checkpoint on the validation photographs: "loss" (lowest) or "psnr" (highest sum of the PSNR after
-    no and after 10 hints).
+    no and after 10 hints); `needs_regions` whether photographs must have those of `data.regions`; `drawn_ahead` whether
+    batches are drawn by other threads, in memory, before they are learned from.
     """
 
     name: ClassVar[str]
@@ -60,6 +61,8 @@ class Recipe(ABC, Generic[SettingsT, NetworkT, BatchT]):
     served_prefix: ClassVar[str] = ""
     side: ClassVar[int] = 0
     selection_metric: ClassVar[str] = "loss"
+    needs_regions: ClassVar[bool] = False
+    drawn_ahead: ClassVar[bool] = False
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -80,21 +83,38 @@ class Recipe(ABC, Generic[SettingsT, NetworkT, BatchT]):
         return (ALONE,)
 
     @abstractmethod
-    def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> BatchT:
-        """What the losses need of one photograph (H, W, 3) uint8, as tensors without a batch axis.
-
-        All randomness comes from `rng`. Without `augment` (validation) it is the photograph itself, squashed.
-        """
-
-    def draw(
-        self, photographs: PackedPhotographs, number: int, size: int, rng: np.random.Generator, augment: bool = True
+    def batch(
+        self, photographs: ResidentPhotographs, numbers: np.ndarray, seeds: Tensor, size: int, augment: bool = True
     ) -> BatchT:
-        """The `sample` of photograph `number`; for recipes that need more of it than its pixels."""
-        return self.sample(photographs[number], size, rng, augment)
+        """What the losses need of the photographs `numbers` (B,), on the device on which these lie.
+
+        All randomness of each comes from its own of the seeds (B,). Without `augment` (validation) it is the
+        photograph itself, squashed.
+        """
 
     @abstractmethod
     def loss(self, network: NetworkT, batch: BatchT, objective: str) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of a batch (samples, stacked), and its parts for the log, detached."""
+
+
+class SampledRecipe(Recipe[SettingsT, NetworkT, BatchT]):
+    """A recipe whose pictures are drawn one by one, ahead of time, on the processor."""
+
+    drawn_ahead = True
+
+    @abstractmethod
+    def sample(self, photograph: np.ndarray, size: int, rng: np.random.Generator, augment: bool = True) -> BatchT:
+        """What the losses need of one photograph (H, W, 3) uint8, as tensors without a batch axis.
+
+        All randomness comes from `rng`. Without `augment` it is the photograph itself, squashed.
+        """
+
+    def batch(
+        self, photographs: ResidentPhotographs, numbers: np.ndarray, seeds: Tensor, size: int, augment: bool = True
+    ) -> BatchT:
+        rngs = map(np.random.default_rng, seeds.tolist())
+        packed = photographs.packed
+        return stack([self.sample(packed[n], size, rng, augment) for n, rng in zip(numbers, rngs, strict=True)])
 
 
 def stack(samples: Sequence[BatchT]) -> BatchT:
@@ -103,4 +123,7 @@ def stack(samples: Sequence[BatchT]) -> BatchT:
 
 
 def to_device(batch: BatchT, device: torch.device) -> BatchT:
-    return type(batch)._make(part.to(device, non_blocking=True) for part in batch)
+    """The batch, whose parts are tensors or batches, on this device."""
+    return type(batch)._make(
+        part.to(device, non_blocking=True) if isinstance(part, Tensor) else to_device(part, device) for part in batch
+    )

@@ -34,7 +34,7 @@ from torchvision.models import ResNet18_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, planes, squash
-from colorize_training.recipes.recipe import Recipe, Turn
+from colorize_training.recipes.recipe import SampledRecipe, Turn
 from colorize_training.settings import LoopSettings, setting
 
 PRETRAINING_EPOCHS, EPOCHS, PHOTOGRAPHS = 10, 26, 8_000  # of the report
@@ -97,7 +97,7 @@ class Players(nn.Module):
         return self.discriminator(torch.cat([lightness / 50 - 1, ab], 1)).float()
 
 
-class ResNetGanRecipe(Recipe[ResNetGanSettings, Players, Batch]):
+class ResNetGanRecipe(SampledRecipe[ResNetGanSettings, Players, Batch]):
     """See the module's text; objectives "l1", "discriminate" and "fool"."""
 
     name = "resnet-gan"

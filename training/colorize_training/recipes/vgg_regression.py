@@ -21,7 +21,7 @@ from torchvision.models import VGG16_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, lightness_statistics
-from colorize_training.recipes.recipe import Recipe
+from colorize_training.recipes.recipe import SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
@@ -42,7 +42,7 @@ class VggRegressionSettings:
     upsampling: str = setting("transpose", "the decoder's way to twice the size", UPSAMPLING)
 
 
-class VggRegressionRecipe(Recipe[VggRegressionSettings, VggRegression, Batch]):
+class VggRegressionRecipe(SampledRecipe[VggRegressionSettings, VggRegression, Batch]):
     """See the module's text."""
 
     name = "vgg-regression"

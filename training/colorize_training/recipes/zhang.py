@@ -31,7 +31,7 @@ from torchvision.models import VGG16_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, planes, squash
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights
-from colorize_training.recipes.recipe import BatchT, Recipe
+from colorize_training.recipes.recipe import BatchT, SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
 
@@ -70,7 +70,7 @@ ClassificationT = TypeVar("ClassificationT", bound=ZhangClassificationSettings)
 NetworkT = TypeVar("NetworkT", bound=AutomaticNetwork)
 
 
-class _ZhangRecipe(Recipe[SettingsT, NetworkT, BatchT]):
+class _ZhangRecipe(SampledRecipe[SettingsT, NetworkT, BatchT]):
     """What the three have in common."""
 
     loop = LoopSettings(samples=EPOCHS * EPOCH, size=32, schedule="constant", clip=0.0, validate_on=500)

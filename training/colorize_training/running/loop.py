@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
-from colorize_training.data import PackedPhotographs
+from colorize_training.chances import Chances
+from colorize_training.data import PackedPhotographs, ResidentPhotographs
 from colorize_training.devices import native_bf16
-from colorize_training.recipes.recipe import Recipe, Turn, stack, to_device
+from colorize_training.recipes.recipe import Recipe, Turn, to_device
 from colorize_training.running import checkpoint
 from colorize_training.running.logs import Logs
 from colorize_training.running.process_group import ProcessGroup
@@ -33,7 +34,7 @@ from colorize_training.running.validation import Validation
 from colorize_training.settings import LoopSettings
 
 # Settings that may change when a run is resumed: they do not change what a step computes.
-FREE = {"samples", "threads", "drawers", "save_every", "validate_every", "validate_on", "device"}
+FREE = {"samples", "minutes", "compile", "threads", "drawers", "save_every", "validate_every", "validate_on", "device"}
 
 
 class Stopped(Exception):
@@ -64,7 +65,7 @@ class Run:
             torch.set_num_threads(settings.threads)
         self.group = ProcessGroup.join(settings.device)
         self.batch = recipe.settings.batch * self.group.world_size
-        self.steps = settings.samples // self.batch
+        self.steps = settings.samples // self.batch  # where no time is set
         out.mkdir(parents=True, exist_ok=True)
         self._start()
         if self.last.exists():
@@ -80,12 +81,17 @@ class Run:
         self.optimizers = recipe.optimizers(self.network)
         self.full_rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.plateaus = self._plateaus()
-        self.objective = self.group.wrap(Objective(recipe, self.network), len(self.optimizers) > 1)
+        objective = self.group.wrap(Objective(recipe, self.network), len(self.optimizers) > 1)
+        self.objective = torch.compile(objective, dynamic=False) if settings.compile else objective
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()} if settings.ema else None
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and native_bf16(device))
         self.step, self.best = 0, -float("inf")
-        self._loader_threads = ThreadPoolExecutor(settings.drawers)
-        self._loading: dict[int, Future[Any]] = {}
+        self._looked = -1, 0.0  # a step, and its progress by the clock
+        self._before, self._began = 0.0, time.monotonic()  # seconds of the run's earlier parts; when this one began
+        self.resident = ResidentPhotographs(self.photographs, device)
+        self._drawers = ThreadPoolExecutor(settings.drawers)
+        self._drawn: dict[int, Future[Any]] = {}
+        self._next: dict[int, Any] = {}
 
     def _check_sizes(self) -> None:
         stride = self.served.stride
@@ -112,6 +118,20 @@ class Run:
         return self.step * self.batch
 
     @property
+    def seconds(self) -> float:
+        """How long the run has trained, in all its parts."""
+        return self._before + time.monotonic() - self._began
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is over, 0..1, at the beginning of this step; for all processes alike."""
+        if not self.settings.minutes:
+            return self.step / self.steps if self.steps else 1.0
+        if self._looked[0] != self.step:
+            self._looked = self.step, min(1.0, self.group.from_main(self.seconds) / 60 / self.settings.minutes)
+        return self._looked[1]
+
+    @property
     def served(self) -> ServedNetwork:
         """The part of the network that the service will hold."""
         part = self.network.get_submodule(self.recipe.served_prefix.rstrip("."))
@@ -131,22 +151,24 @@ class Run:
         finally:
             if logs:
                 logs.close()
-            self._loader_threads.shutdown(cancel_futures=True)
+            self._drawers.shutdown(cancel_futures=True)
             self.group.leave()
 
     def _train(self, validation: Validation | None, logs: Logs | None) -> None:
-        saved, total, seen = time.monotonic(), self.steps * self.batch, self.samples
+        saved, seen = time.monotonic(), self.samples
+        total = None if self.settings.minutes else self.steps * self.batch
+        self._began, self._looked = time.monotonic(), (-1, 0.0)
         with _Interrupt() as interrupt, tqdm(total=total, initial=seen, unit="img", disable=logs is None) as bar:
-            while self.step < self.steps:
+            while self.progress < 1:
                 values = self.train_step()
                 if logs:
                     bar.update(self.batch)
-                    bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()})
+                    bar.set_postfix({"done": f"{self.progress:.1%}"} | {k: f"{v:.4g}" for k, v in values.items()})
                     logs.step(self.samples, **values)
                 if validation and self._due():
                     self._validate(validation, logs)
                 stop = self.group.any(interrupt.seen)
-                if stop or time.monotonic() - saved > self.settings.save_every or self.step == self.steps:
+                if stop or time.monotonic() - saved > self.settings.save_every or self.progress == 1:
                     self.save(self.last)
                     saved = time.monotonic()
                 if stop:
@@ -158,7 +180,7 @@ class Run:
         torch.manual_seed(int(rng.integers(2**62)))
         batch = self._batch()
         total, values = 0.0, dict[str, float]()
-        for turn in self.recipe.turns(self.step / self.steps):
+        for turn in self.recipe.turns(self.progress):
             loss, parts = self._take(turn, batch)
             total += loss
             values |= parts
@@ -175,32 +197,33 @@ class Run:
                 parameter.requires_grad_(id(parameter) in own)
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.bf16):
             loss, parts = self.objective(batch, turn.objective)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if not self.recipe.drawn_ahead:  # before anything waits for the device, which would then have nothing to do
+            self._next = {self.step + 1: self._draw(self.step + 1)}
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         if self.settings.clip:
             nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), self.settings.clip)
         self._set_rates(turn.player)
         optimizer.step()
-        return loss.item(), {name: value.item() for name, value in parts.items()}
+        values = torch.stack([loss.detach(), *parts.values()]).tolist()
+        return values[0], dict(zip(parts, values[1:], strict=True))
 
     def _batch(self) -> Any:
-        """This step's batch; the next ones are drawn in the background while this one is learned."""
-        for step in range(self.step, min(self.step + 1 + self.settings.drawers, self.steps)):
-            if step not in self._loading:
-                self._loading[step] = self._loader_threads.submit(self._draw, step)
-        return to_device(self._loading.pop(self.step).result(), self.group.device)
+        """This step's batch; the next ones may be drawn while this one is learned."""
+        if self.recipe.drawn_ahead:
+            for step in range(self.step, self.step + 1 + self.settings.drawers):
+                if step not in self._drawn:
+                    self._drawn[step] = self._drawers.submit(self._draw, step)
+            return to_device(self._drawn.pop(self.step).result(), self.group.device)
+        return self._next.pop(self.step, None) or self._draw(self.step)
 
     def _draw(self, step: int) -> Any:
-        seed, size, own = self.recipe.settings.seed, self._size(step), self.recipe.settings.batch
+        own = self.recipe.settings.batch
         first = step * self.batch + self.group.rank * own
-        return stack(
-            [
-                self.recipe.draw(self.photographs, number, size, np.random.default_rng([seed, 1, position]))
-                for position, number in zip(range(first, first + own), self._numbers(first, own), strict=True)
-            ]
-        )
+        seeds = Chances(torch.arange(first, first + own) + (self.recipe.settings.seed << 40)).new_seeds()
+        return self.recipe.batch(self.resident, self._numbers(first, own), seeds, self._size(step))
 
     def _numbers(self, first: int, count: int) -> np.ndarray:
         """Photographs at `count` places of the run's order: every epoch is a permutation of all of them."""
@@ -212,15 +235,17 @@ class Run:
         return np.random.default_rng([self.recipe.settings.seed, 0, epoch]).permutation(len(self.photographs))
 
     def _size(self, step: int) -> int:
-        early = self.settings.early_size and step < self.settings.early_share * self.steps
+        share = self.progress if self.settings.minutes else step / max(1, self.steps)
+        early = self.settings.early_size and share < self.settings.early_share
         return self.settings.early_size if early else self.settings.size
 
     def _set_rates(self, player: str) -> None:
         if self.plateaus:
             return
         warm = (self.step + 1) / max(1, self.settings.warm_up)
-        fall = (self.steps - self.step) / max(1, self.settings.fall_share * self.steps)
-        rate = min(1.0, warm, fall if self.settings.schedule == "fall" else 1.0)
+        share = self.settings.fall_share
+        falls = self.settings.schedule == "fall" and share > 0
+        rate = min(1.0, warm, (1 - self.progress) / share if falls else 1.0)
         for group, full in zip(self.optimizers[player].param_groups, self.full_rates[player], strict=True):
             group["lr"] = full * rate
 
@@ -229,15 +254,16 @@ class Run:
         if self.average is None:
             return
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        pairs = [(self.average[name], value) for name, value in self.network.state_dict().items()]
+        floats, others = ([p for p in pairs if p[0].is_floating_point() is own] for own in (True, False))
+        averages, values = (list(side) for side in zip(*floats, strict=True))
+        torch._foreach_lerp_(averages, values, 1 - decay)  # all at once, as torch's own averages of weights do
+        for average, value in others:
+            average.copy_(value)
 
     def _due(self) -> bool:
         every = max(1, self.settings.validate_every // self.batch)
-        return self.step % every == 0 or self.step == self.steps
+        return self.step % every == 0 or self.progress == 1
 
     def _validate(self, validation: Validation, logs: Logs | None) -> None:
         """The main process validates and keeps the best; all get its loss, for the learning rate."""
@@ -277,6 +303,7 @@ class Run:
             "config": self.served.metadata(),
             "step": self.step,
             "samples": self.samples,
+            "seconds": self.seconds,
             "best": self.best,
             "network": self.network.state_dict(),
             "average": self.average,
@@ -297,6 +324,7 @@ class Run:
         if self.average is not None:
             self.average = {k: v.to(self.group.device) for k, v in state["average"].items()}
         self.step, self.best = state["step"], state["best"]
+        self._before = state.get("seconds", 0.0)
         if self.group.is_main:
             print(f"resumed {self.last} at {self.samples} samples", flush=True)
 

@@ -16,11 +16,11 @@ from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES, ServedNe
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorize_training.data import PackedPhotographs, planes, squash
+from colorize_training.data import PackedPhotographs, ResidentPhotographs, planes, squash
 from colorize_training.devices import device_of
 from colorize_training.evaluation.metrics import colourfulness, psnr
 from colorize_training.pictures import draw_sheet, recolour, to_bytes
-from colorize_training.recipes.recipe import Recipe, stack, to_device
+from colorize_training.recipes.recipe import Recipe, to_device
 from colorize_training.settings import LoopSettings
 
 COUNTS = (0, 1, 10, 50)
@@ -60,9 +60,10 @@ def mean_losses(
 ) -> dict[str, float]:
     """The recipe's first objective, as "loss", and its parts, of what it draws of these photographs, not augmented."""
     objective, losses = recipe.turns(0.0)[-1].objective, list[dict[str, float]]()
+    resident = ResidentPhotographs(photographs, torch.device("cpu"))
     for number in numbers:
-        sample = recipe.draw(photographs, number, size, np.random.default_rng([8, number]), augment=False)
-        loss, parts = recipe.loss(network, to_device(stack([sample]), device_of(network)), objective)
+        batch = recipe.batch(resident, np.array([number]), torch.tensor([number]), size, augment=False)
+        loss, parts = recipe.loss(network, to_device(batch, device_of(network)), objective)
         losses.append({"loss": loss.item()} | {name: value.item() for name, value in parts.items()})
     return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
