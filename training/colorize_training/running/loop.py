@@ -362,7 +362,14 @@ class Run:
 def versions() -> dict[str, str]:
     """Of all that a step's numbers depend on."""
     packages = ("gimp-colorize", "torch", "torchvision", "numpy")
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"  # this project's own, where it is only on the path
 
 
 _ELSE = "choose another --out, or the settings of run.json beside it"
