@@ -63,7 +63,9 @@ class LoopSettings:
     precision: str = setting(
         "auto", "arithmetic of the forward pass; auto: bf16 where the device has it", ("auto", "bf16", "fp32")
     )
-    compile: bool = setting(False, "compile what a step computes: a minute for each size, twice as fast on a GPU")
-    drawers: int = setting(1, "threads that draw pictures ahead; a GPU wants several")
+    compile: bool = setting(
+        False, "compile what a step computes: takes a minute or two for each size, gains nothing on a CPU"
+    )
+    drawers: int = setting(1, "threads that draw ahead, of recipes that draw pictures one by one; a GPU wants several")
     threads: int = setting(0, "CPU threads; 0: torch's own choice")
     device: str = setting("auto", "cuda, cpu or auto")

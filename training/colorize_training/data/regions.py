@@ -1,9 +1,10 @@
 """Regions that are found in photographs without anybody's help, once for each photograph: things to paint strokes on.
 
 Felzenszwalb and Huttenlocher's segmentation (2004, "Efficient Graph-Based Image Segmentation") of the colours at three
-scales, since nobody knows whether a stroke means an eye, the face or the person. On photographs with drawn regions a
-place's region overlaps with what people drew by 0.43 (mean IoU, the middle scale) or 0.60 (the best of the three);
-what hangs together in one colour by 0.24.
+scales, since nobody knows whether a stroke means an eye, the face or the person. In 60 photographs with 548 regions
+that people drew (27 November 2026), the region at a drawn one's deepest place overlaps with it by 0.42 (mean IoU, the
+middle scale), or 0.54 where one takes the best of the three; what hangs together in one colour there, by 0.24. The
+comparison was made by hand and has no command.
 """
 
 import dataclasses

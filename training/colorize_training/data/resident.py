@@ -91,12 +91,19 @@ class ResidentPhotographs:
             return torch.zeros(*choices.shape, size, size, dtype=torch.bool, device=self.device)
         bits, index = self._masks
         offset, count, height, width = index[numbers].unbind(1)
-        ys, xs = _cells(views, size, height, width)
+        cells = _cells(views, size, height, width)
         offset, count, area = (part[:, None, None, None] for part in (offset, count, height * width))
-        places = ys[:, :, None] * width[:, None, None] + xs[:, None]
-        at = (choices[..., None, None] * count).long() * area + places[:, None]  # bits
+        at = (choices[..., None, None] * count).long() * area + cells  # bits
         byte = bits[torch.where(count > 0, offset + (at >> 3), 0)]
         return (count > 0) & (byte >> (7 - (at & 7)).to(torch.uint8) & 1).bool()
+
+    def regions(self, numbers: Tensor, views: Views, size: int) -> Tensor:
+        """The maps of the found regions (see `data.regions`) in the views, (B, maps, size, size) uint8."""
+        values, index = self._regions
+        offset, count, height, width = index[numbers].unbind(1)
+        offset, area = (part[:, None, None, None] for part in (offset, height * width))
+        maps = torch.arange(int(count[0]), device=self.device)[:, None, None]
+        return values[offset + maps * area + _cells(views, size, height, width)]
 
     @cached_property
     def _pixels(self) -> Tensor:
@@ -123,16 +130,6 @@ class ResidentPhotographs:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written
             return torch.from_numpy(array).to(self.device)
 
-    def regions(self, numbers: Tensor, views: Views, size: int) -> Tensor:
-        """The maps of the found regions (see `data.regions`) in the views, (B, maps, size, size) uint8."""
-        values, index = self._regions
-        offset, count, height, width = index[numbers].unbind(1)
-        ys, xs = _cells(views, size, height, width)
-        offset, area = (part[:, None, None, None] for part in (offset, height * width))
-        places = ys[:, :, None] * width[:, None, None] + xs[:, None]
-        maps = torch.arange(int(count[0]), device=self.device)[:, None, None]
-        return values[offset + maps * area + places[:, None]]
-
 
 def _steps(most: int, sides: Tensor) -> Tensor:
     """0 to `most`, and no further than each of the sides (B,) goes; (B, most)."""
@@ -147,7 +144,8 @@ def _filter(places: Tensor, step: Tensor, sides: Tensor, most: int) -> Tensor:
     return weights / weights.sum(2, keepdim=True)
 
 
-def _cells(views: Views, size: int, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns (B, size) of masks (height, width) under the places of the views."""
+def _cells(views: Views, size: int, height: Tensor, width: Tensor) -> Tensor:
+    """Where in masks (height, width) the places of the views lie, as flat numbers (B, 1, size, size)."""
     ys, xs = ((place / MASK_STRIDE).long() for place in views.places(size))
-    return torch.minimum(ys, height[:, None] - 1), torch.minimum(xs, width[:, None] - 1)
+    rows, columns = torch.minimum(ys, height[:, None] - 1), torch.minimum(xs, width[:, None] - 1)
+    return (rows[:, :, None] * width[:, None, None] + columns[:, None])[:, None]

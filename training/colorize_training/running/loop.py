@@ -156,14 +156,15 @@ class Run:
 
     def _train(self, validation: Validation | None, logs: Logs | None) -> None:
         saved, seen = time.monotonic(), self.samples
-        total = None if self.settings.minutes else self.steps * self.batch
+        total = self._last * self.batch or None
         self._began, self._looked = time.monotonic(), (-1, 0.0)
         with _Interrupt() as interrupt, tqdm(total=total, initial=seen, unit="img", disable=logs is None) as bar:
             while self.progress < 1:
                 values = self.train_step()
                 if logs:
                     bar.update(self.batch)
-                    bar.set_postfix({"done": f"{self.progress:.1%}"} | {k: f"{v:.4g}" for k, v in values.items()})
+                    bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()})
+                    bar.set_description("" if total else f"{self.progress:.1%} of the time")
                     logs.step(self.samples, **values)
                 if validation and self._due():
                     self._validate(validation, logs)
@@ -199,8 +200,9 @@ class Run:
             loss, parts = self.objective(batch, turn.objective)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if not self.recipe.drawn_ahead:  # before anything waits for the device, which would then have nothing to do
-            self._next = {self.step + 1: self._draw(self.step + 1)}
+        if not self.recipe.drawn_ahead and not self._next and self.step + 1 != self._last:
+            # before anything waits for the device, which would then have nothing to do
+            self._next[self.step + 1] = self._draw(self.step + 1)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         if self.settings.clip:
@@ -213,11 +215,17 @@ class Run:
     def _batch(self) -> Any:
         """This step's batch; the next ones may be drawn while this one is learned."""
         if self.recipe.drawn_ahead:
-            for step in range(self.step, self.step + 1 + self.settings.drawers):
+            ahead = self.step + 1 + self.settings.drawers
+            for step in range(self.step, min(ahead, self._last or ahead)):
                 if step not in self._drawn:
                     self._drawn[step] = self._drawers.submit(self._draw, step)
             return to_device(self._drawn.pop(self.step).result(), self.group.device)
         return self._next.pop(self.step, None) or self._draw(self.step)
+
+    @property
+    def _last(self) -> int:
+        """How many steps there are; 0 where the clock says it."""
+        return 0 if self.settings.minutes else self.steps
 
     def _draw(self, step: int) -> Any:
         own = self.recipe.settings.batch
