@@ -10,6 +10,10 @@ the bare network (its own answer to all strokes), and somebody who knows the tru
 that a person drew, where a label map NAME.png lies beside a picture NAME.jpg or .webp, else one of one true colour.
 Results: the report, strokes.md and strokes.csv (means and standard errors), strokes-pictures.csv (every picture), and
 strokes/, pictures to judge by eye.
+
+With --areas, automatic colours are measured in N pictures within what label maps show: whether things of one colour
+are given one, whether neutral places stay so, and how far skin, clothes or whatever --label-names names are off.
+Results: the report, and areas.csv (means and standard errors).
 """
 
 import argparse
@@ -29,14 +33,16 @@ from colorize_client.options import CAUTIOUS
 from tqdm import tqdm
 
 from colorize_training.commands.export import network_side
-from colorize_training.data import pack
+from colorize_training.data import PackedPhotographs, add_list_options, chosen_lists, pack
+from colorize_training.evaluation.areas import find_drawn, measure_areas, read_names
 from colorize_training.evaluation.behaviour import behave, obedience
+from colorize_training.evaluation.drawn import SHORT
 from colorize_training.evaluation.features import Lpips, Recognizer
 from colorize_training.evaluation.methods import Method, Served, baselines, cost, served
 from colorize_training.evaluation.metrics import frechet, measure
 from colorize_training.evaluation.protocols import PROTOCOLS
 from colorize_training.evaluation.report import Strokes, write_report
-from colorize_training.evaluation.strokes.cases import SHORT, Case, find_cases
+from colorize_training.evaluation.strokes.cases import Case, find_cases
 from colorize_training.evaluation.strokes.sheets import draw_case, save
 from colorize_training.evaluation.strokes.table import compared, markdown, measure_cases, summarize_strokes
 from colorize_training.evaluation.task import Task
@@ -54,6 +60,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add = command.add_argument
     add("weights", type=Path, nargs="+", help="the .safetensors files")
     add("--data", nargs="+", required=True, help="folders, tar shards, pictures, lists")
+    add_list_options(command)
     add("--out", type=Path, required=True, help="folder of the report and the tables")
     add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
@@ -62,7 +69,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         "--pictures",
         type=_count,
         default=500,
-        help="how many photographs, the first ones; 0: strokes alone (default: 500)",
+        help="how many photographs, evenly spread over them; 0: strokes or areas alone (default: 500)",
     )
     add(
         "--side",
@@ -83,6 +90,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognizes, as vgg16")
     add("--behaviour", type=int, default=0, metavar="N", help="pictures in which strokes are tried (default: 0)")
     add("--strokes", type=_count, default=0, metavar="N", help="pictures in which things are filled (default: 0)")
+    add("--areas", type=_count, default=0, metavar="N", help="pictures with label maps whose areas are measured")
+    add("--label-names", type=Path, metavar="TSV", help="what labels show: columns name, and labels as 1=skin;2=coat")
     add("--sheets", type=int, default=30, metavar="N", help="pictures that the report shows (default: 30)")
     command.set_defaults(run=_run)
 
@@ -90,11 +99,11 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     protocol = PROTOCOLS[arguments.protocol]
-    own = _served(arguments, protocol.size)
-    photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", protocol.size)
+    own = _served_as(arguments, protocol.size, None)
+    photographs = _photographs(arguments, protocol.size)
     task = Task(
         photographs,
-        min(arguments.pictures, len(photographs)),
+        len(photographs) if arguments.pictures else 0,
         protocol,
         tuple(arguments.hints or protocol.counts),
         [*baselines(arguments.levin), *own],
@@ -106,9 +115,22 @@ def _run(arguments: argparse.Namespace) -> int:
     rows = summarize(scores, _extras(task, own, arguments)) if task.count else []
     write_rows(rows, arguments.out / "table.csv")
     strokes = _strokes(arguments, meta) if arguments.strokes else None
-    write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets, strokes)
+    areas = _areas(arguments) if arguments.areas else []
+    write_report(arguments.out / "report.html", task, rows, scores, meta, arguments.sheets, strokes, areas)
     _print(rows)
     return 0
+
+
+def _photographs(arguments: argparse.Namespace, short_side: int) -> PackedPhotographs:
+    """Those that are measured: of all that the lists leave, PICTURES."""
+    found = chosen_lists(arguments).of(pack(arguments.data, _cache(arguments), short_side))
+    if not 0 < arguments.pictures < len(found):
+        return found
+    return found.subset(np.linspace(0, len(found) - 1, arguments.pictures).round().astype(int))
+
+
+def _cache(arguments: argparse.Namespace) -> Path:
+    return arguments.cache or arguments.out / "cache"
 
 
 def _extras(task: Task, own: list[Served], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -124,13 +146,25 @@ def _count(text: str) -> int:
     return count
 
 
+def _areas(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of areas.csv."""
+    names = read_names(arguments.label_names) if arguments.label_names else {}
+    drawn = find_drawn(arguments.data, arguments.areas, _cache(arguments) / "downloads", names)
+    rows = measure_areas(drawn, [*baselines(levin=False), *_served_as(arguments, SHORT, 0)])
+    write_rows(rows, arguments.out / "areas.csv")
+    for row in rows:
+        measures = [name.removesuffix("_count") for name in row if name.endswith("_count")]
+        parts = (f"{name} {row[name]:.2f} ± {row[f'{name}_error']:.2f}" for name in measures)
+        print(f"{row['method']:24} {'  '.join(parts)}", flush=True)
+    return rows
+
+
 def _strokes(arguments: argparse.Namespace, meta: dict[str, Any]) -> Strokes:
     """Every stroke's measures, written to the report's folder, and what the page shows of them."""
-    out, temperatures = arguments.out, tuple(arguments.temperature)
-    cases = find_cases(arguments.data, arguments.strokes, (arguments.cache or out / "cache") / "downloads")
-    pairs = [(path, side) for path in arguments.weights for side in arguments.side or [0]]
-    own = [method for path, side in pairs for method in served(path, SHORT, temperatures, side)]
-    methods, shown = compared(own), own[len(temperatures) - 1]
+    out = arguments.out
+    cases = find_cases(arguments.data, arguments.strokes, _cache(arguments) / "downloads")
+    own = _served_as(arguments, SHORT, 0)
+    methods, shown = compared(own), own[len(arguments.temperature) - 1]
     scores = measure_cases(cases, methods, shown, table_of(out, "strokes-pictures.csv", _alike(meta, cases, own)))
     rows = summarize_strokes(scores)
     write_rows(rows, out / "strokes.csv")
@@ -155,10 +189,10 @@ def _sheets(cases: list[Case], shown: Served, methods: list[Method], folder: Pat
     return sheets
 
 
-def _served(arguments: argparse.Namespace, measured: int) -> list[Served]:
-    temperatures = tuple(arguments.temperature)
-    sides = arguments.side or [None]
-    return [m for path in arguments.weights for side in sides for m in served(path, measured, temperatures, side)]
+def _served_as(arguments: argparse.Namespace, measured: int, unasked: int | None) -> list[Served]:
+    """The weights at each side (`unasked`, where none was asked for; see `methods.served`) and temperature."""
+    pairs = [(path, side) for path in arguments.weights for side in arguments.side or [unasked]]
+    return [m for path, side in pairs for m in served(path, measured, tuple(arguments.temperature), side)]
 
 
 def measure_all(task: Task, table: Table) -> list[dict[str, str]]:

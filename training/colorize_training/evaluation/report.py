@@ -71,6 +71,7 @@ def write_report(
     meta: dict[str, Any],
     sheets: int,
     strokes: Strokes | None = None,
+    areas: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write the page; its pictures are those of the first weights at the last temperature."""
     shown = [m for m in task.methods if isinstance(m, Served)]
@@ -82,6 +83,7 @@ def write_report(
         f"{html.escape(meta['machine'])}, {html.escape(meta['versions'])}</p>",
         f"<pre>{html.escape(meta['command'])}</pre>",
         *(_of_strokes(strokes) if strokes else ()),
+        *(("<h2>Areas</h2>", _table(areas)) if areas else ()),
         *(_of_pictures(task, method, rows, scores, sheets) if rows else ()),
     ]
     body = "\n".join(parts)
@@ -95,14 +97,16 @@ def _of_pictures(
     return [
         "<h2>Automatic</h2>",
         _table([row for row in rows if row["hints"] == 0]),
-        "<h2>With hints</h2>",
-        _curves(rows, "psnr"),
-        _curves(rows, "boundary_psnr"),
-        _table([row for row in rows if row["hints"]]),
+        *(_of_hints(rows) if any(task.counts) else ()),
         f"<h2>Pictures, {html.escape(method.name)}</h2>",
         *_sheet(task, method, range(min(sheets, task.count)), "pictures"),
         *_extremes(task, method, scores),
     ]
+
+
+def _of_hints(rows: Sequence[dict[str, Any]]) -> list[str]:
+    curves = [_curves(rows, "psnr"), _curves(rows, "boundary_psnr")]
+    return ["<h2>With hints</h2>", *curves, _table([row for row in rows if row["hints"]])]
 
 
 def _of_strokes(strokes: Strokes) -> list[str]:

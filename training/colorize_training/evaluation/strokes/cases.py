@@ -6,24 +6,21 @@ method meets the same strokes.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path, PurePath
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
-from colorize_training.data.data_option import source_of
 from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
 from colorize_training.data.picture_source import Picture
+from colorize_training.evaluation.drawn import SHORT, every_nth, load
 from colorize_training.evaluation.metrics import to_lab
 from colorize_training.evaluation.strokes.painting import Painting, Place, Stroke, depth, level_stroke, paint
 
-SHORT = 320  # pixels of the photograph's short side
 SMALLEST, LARGEST = 0.02, 0.3  # share of the picture that a thing has
 ONE_COLOUR = 14.0  # ab distance to the colour of a place within which its neighbours are of one colour
 DEEP, LONG = 8.0, 15  # pixels: half the width of a thing at its deepest place, and the length of a stroke there
@@ -95,9 +92,7 @@ def find_cases(sources: Sequence[str | Path], count: int, downloads: Path) -> li
     Pictures that cannot be used are named on the terminal. Raises ValueError where none can, FileNotFoundError.
     """
     skipped, cases = Skipped(), []
-    step = max(1, sum(1 for _ in _pictures(sources, downloads)) // count)
-    chosen = islice(_pictures(sources, downloads), 0, count * step, step)
-    for picture in tqdm(chosen, desc="looking for things", unit="img"):
+    for picture in tqdm(every_nth(sources, count, downloads), desc="looking for things", unit="img"):
         try:
             cases.append(case_of(picture))
         except UNREADABLE as error:
@@ -109,20 +104,10 @@ def find_cases(sources: Sequence[str | Path], count: int, downloads: Path) -> li
     return cases
 
 
-def _pictures(sources: Sequence[str | Path], downloads: Path) -> Iterator[Picture]:
-    for source in sources:
-        yield from source_of(source).pictures(downloads)
-
-
 def case_of(picture: Picture) -> Case:
     """The case of a picture. Raises Unusable where no thing is found in it, or one of UNREADABLE."""
-    image, labels = picture.load(), None
-    size = image.size
-    image = _reduced(image)
-    rgb = np.asarray(image)
+    rgb, labels = load(picture)
     check_colour(rgb)
-    if picture.label_map is not None:
-        labels = _labels(picture.label_map(), size, image.size)
     rng, ab = np.random.default_rng(seed_of(picture.name)), to_lab(rgb)[..., 1:]
     first = find_thing(ab, rng, np.zeros(rgb.shape[:2], bool), labels)
     if first is None:
@@ -131,22 +116,6 @@ def case_of(picture: Picture) -> Case:
             f"{2 * DEEP:g} pixels wide (of a picture whose short side is {SHORT})"
         )
     return Case(picture.name, rgb, first, find_thing(ab, rng, first.mask, labels))
-
-
-def _reduced(image: Image.Image) -> Image.Image:
-    """With the short side SHORT, and both sides even."""
-    scale = SHORT / min(image.size)
-    width, height = (2 * round(side * scale / 2) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _labels(label_map: Image.Image, photograph: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """The numbers (H, W) of a label map of a `photograph` (width, height) that was brought to `size`."""
-    if label_map.size != photograph:
-        (w, h), (own_w, own_h) = photograph, label_map.size
-        raise Unusable(f"a label map of {own_w}x{own_h} pixels, but its photograph has {w}x{h}")
-    numbers = Image.fromarray(np.asarray(label_map).astype(np.int32))  # of a palette's picture, the numbers
-    return np.asarray(numbers.resize(size, Image.Resampling.NEAREST))
 
 
 def find_thing(
