@@ -90,7 +90,8 @@ def _layer_list(config: Gimp.ProcedureConfig, image: Gimp.Image, photo: Gimp.Lay
 
 
 class ModelList:
-    """The installed models. The service is asked for them, and started, while the user looks at the dialog."""
+    """The installed models, with the licences of their weights. The service is asked for them, and started, while the
+    user looks at the dialog."""
 
     def __init__(self, config: Gimp.ProcedureConfig) -> None:
         self._config = config
@@ -113,12 +114,21 @@ class ModelList:
         self._config.set_property("model", combo.get_active_id() or "")
 
     def _show(self, models: list[dict[str, Any]], state: str) -> bool:
-        known = {row[1] for row in self.combo.get_model()}
+        rows = {row[1]: row for row in self.combo.get_model()}
         for model in models:
-            if model["name"] not in known:
-                self.combo.append(model["name"], model.get("title") or model["name"])
+            text = _with_licence(model)
+            if model.get("default"):
+                rows[""][0] = _("Default: {model}").format(model=text)
+            if model["name"] in rows:
+                rows[model["name"]][0] = text
+            else:
+                self.combo.append(model["name"], text)
         self.state.set_text(state)
         return GLib.SOURCE_REMOVE
+
+
+def _with_licence(model: dict[str, Any]) -> str:
+    return " – ".join(filter(None, [model.get("title") or model["name"], model.get("licence")]))
 
 
 def _ask_service(show: Callable[[list[dict[str, Any]], str], bool]) -> None:

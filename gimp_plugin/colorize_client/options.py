@@ -40,7 +40,7 @@ class Options:
 
     model: str = _text("", "NAME", "one that `gimp-colorize models` lists")
     saturation: float = _number(1.0, 0.0, 2.0, "S", "%(default)s: as it is")
-    temperature: float = _number(0.4, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
+    temperature: float = _number(0.37, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
     alike: bool = _flag("each hint also colours what is like the thing it lies on")
     reach: float = _number(0.5, 0.0, 1.0, "R", "regions around hints: 0 small, 1 large; default %(default)s")
 

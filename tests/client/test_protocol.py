@@ -220,7 +220,7 @@ def test_too_many_tiles_are_refused_before_they_are_read(name):
 
 
 def test_a_request_of_the_first_version_means_what_it_meant():
-    request = codec.decode_request(colorize(model="", saturation=1.0, temperature=0.4, layout="rgb8"))
+    request = codec.decode_request(colorize(model="", saturation=1.0, temperature=0.37, layout="rgb8"))
     assert (request.options, request.hints, request.kept) == (Options(), None, None)
 
 
@@ -311,4 +311,4 @@ def test_hints_come_out_as_they_went_in():
 def test_vividness_is_a_temperature():
     assert Options.from_vividness(0).temperature == 1.0
     assert Options.from_vividness(100).temperature == pytest.approx(0.1)
-    assert Options.from_vividness(67).temperature == pytest.approx(0.4, abs=0.01)
+    assert Options.from_vividness(70).temperature == pytest.approx(0.37)

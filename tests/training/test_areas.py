@@ -133,8 +133,8 @@ def test_the_command_measures_areas_and_only_what_is_listed(drawn: Path, tmp_pat
     assert main([*call, *names, "--areas", "2"]) == 0
     rows = {row["method"]: row for row in read_rows(out / "areas.csv")}
     assert list(rows)[0] == "truth"
-    assert list(rows)[-1] == "chroma 256px T=0.4"
+    assert list(rows)[-1] == "chroma 256px T=0.37"
     assert rows["truth"]["pictures"] == "1"  # the other has no label map
-    assert float(rows["chroma 256px T=0.4"]["error skin"]) > 0
+    assert float(rows["chroma 256px T=0.37"]["error skin"]) > 0
     assert [row["pictures"] for row in read_rows(out / "table.csv")] == ["1"] * 4
     assert "<h2>Areas</h2>" in (out / "report.html").read_text()

@@ -43,10 +43,10 @@ def shown_gray(gray: np.ndarray) -> np.ndarray:
 
 
 def coloured(
-    colorizer: Colorizer, embedding: Embedding, temperature: float, hints: HintTiles | None = None
+    colorizer: Colorizer, embedding: Embedding, options: Options, hints: HintTiles | None = None
 ) -> np.ndarray:
     """8-bit RGB (H, W, 3) of the photograph that `colorizer` made the embedding of."""
-    prediction = colorizer.predict(embedding, hints, Options(temperature=temperature))
+    prediction = colorizer.predict(embedding, hints, options)
     return np.concatenate([band for _, band in colorizer.render(embedding, prediction)])
 
 

@@ -84,6 +84,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
         default=TEMPERATURES,
         help=f"default: {TEMPERATURES[0]:g} {TEMPERATURES[1]:g}",
     )
+    add("--alike", action="store_true", help="also with hints that mean everything like what they lie on")
     add("--levin", action="store_true", help="also Levin 2004, which takes about a second a picture and hint count")
     add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
     add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")
@@ -99,7 +100,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     protocol = PROTOCOLS[arguments.protocol]
-    own = _served_as(arguments, protocol.size, None)
+    own = _served_as(arguments, protocol.size, None, arguments.alike)
     photographs = _photographs(arguments, protocol.size)
     task = Task(
         photographs,
@@ -189,10 +190,11 @@ def _sheets(cases: list[Case], shown: Served, methods: list[Method], folder: Pat
     return sheets
 
 
-def _served_as(arguments: argparse.Namespace, measured: int, unasked: int | None) -> list[Served]:
+def _served_as(arguments: argparse.Namespace, measured: int, unasked: int | None, alike: bool = False) -> list[Served]:
     """The weights at each side (`unasked`, where none was asked for; see `methods.served`) and temperature."""
+    temperatures = tuple(arguments.temperature)
     pairs = [(path, side) for path in arguments.weights for side in arguments.side or [unasked]]
-    return [m for path, side in pairs for m in served(path, measured, tuple(arguments.temperature), side)]
+    return [m for path, side in pairs for m in served(path, measured, temperatures, side, alike=alike)]
 
 
 def measure_all(task: Task, table: Table) -> list[dict[str, str]]:

@@ -121,7 +121,7 @@ def _made(rgb: np.ndarray, use: str, colorizers: dict[str, Colorizer], temperatu
     gray = gray_of(rgb)
     if use == "check":
         return {GRAY: shown_gray(gray)}
-    return {name: coloured(c, c.set_image(gray), temperature) for name, c in colorizers.items()}
+    return {name: coloured(c, c.set_image(gray), Options(temperature=temperature)) for name, c in colorizers.items()}
 
 
 class _Images:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from colorize_client import Options
 from colorize_client.options import CAUTIOUS
 from colorize_engine import weights
 from colorize_engine.colorizer import Colorizer, Embedding, Prediction
@@ -92,11 +93,11 @@ class Engine:
 
 
 class Served(Method):
-    """Weights through the engine, at one temperature."""
+    """Weights through the engine, with the same options for every picture."""
 
-    def __init__(self, engine: Engine, name: str, temperature: float) -> None:
-        super().__init__(name)
-        self.engine, self.colorizer, self.temperature = engine, engine.colorizer, temperature
+    def __init__(self, engine: Engine, name: str, options: Options) -> None:
+        super().__init__(f"{name} T={options.temperature:g}{' alike' if options.alike else ''}")
+        self.engine, self.colorizer, self.options = engine, engine.colorizer, options
         self.space = recipe_class(self.colorizer.record.recipe).space
 
     def colorize(self, rgb: np.ndarray, hints: Painted) -> np.ndarray:
@@ -105,7 +106,7 @@ class Served(Method):
     def paint(self, gray: np.ndarray, hints: Painted) -> np.ndarray:
         """The same of a gray plane (H, W) uint8 or uint16."""
         embedding = self.engine.embedding(gray)
-        return coloured(self.colorizer, embedding, self.temperature, hints.tiles())
+        return coloured(self.colorizer, embedding, self.options, hints.tiles())
 
 
 class Bare(Method):
@@ -146,9 +147,9 @@ def baselines(levin: bool) -> list[Method]:
 
 
 def served(
-    path: Path, measured: int, temperatures: tuple[float, ...], side: int | None = None, device: str = "auto"
+    path: Path, measured: int, temperatures: tuple[float, ...], side: int | None = None, *, alike: bool = False
 ) -> list[Served]:
-    """The weights at each temperature.
+    """The weights at each temperature, and once more where hints mean everything `alike`.
 
     measured: side of the pictures that are measured, which the network's picture has as well; or it has `side`, and 0
     means the weights' own.
@@ -156,8 +157,11 @@ def served(
     record = weights.read_record(path)
     name = record.name if side is None else f"{record.name} {side or record.side}px"
     record = replace(record, side=measured if side is None else side or record.side)
-    engine = Engine(Colorizer.load(record, device))
-    return [Served(engine, f"{name} T={t:g}", t) for t in temperatures]
+    engine = Engine(Colorizer.load(record))
+    options = [
+        Options(temperature=t, alike=meant) for meant in ((False, True) if alike else (False,)) for t in temperatures
+    ]
+    return [Served(engine, name, each) for each in options]
 
 
 @torch.inference_mode()

@@ -76,7 +76,7 @@ def write_report(
     """Write the page; its pictures are those of the first weights at the last temperature."""
     shown = [m for m in task.methods if isinstance(m, Served)]
     first = shown[0].colorizer.record.name
-    method = [m for m in shown if m.colorizer.record.name == first][-1]
+    method = [m for m in shown if m.colorizer.record.name == first and not m.options.alike][-1]
     parts = [
         f"<h1>{html.escape(first)}: evaluation</h1>",
         f"<p>{task.count} photographs, protocol {task.protocol.name}, {html.escape(meta['date'])}, "

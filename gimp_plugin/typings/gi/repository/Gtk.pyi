@@ -54,6 +54,7 @@ class Label(Widget):
 
 class TreeModelRow:
     def __getitem__(self, key: int) -> Any: ...  # of the column's type
+    def __setitem__(self, key: int, value: Any) -> None: ...
 
 class TreeModel:
     def __iter__(self) -> Iterator[TreeModelRow]: ...
