@@ -17,6 +17,7 @@ RED = (200, 60, 30)
 
 
 SHIPPED = {record.name: record for record in weights.available()}
+FILLED = {"chroma": 0.8, "chroma-free": 0.7}  # of what one stroke asks for; the other one's card says why it fills less
 
 
 @pytest.fixture(scope="module", params=SHIPPED)
@@ -69,7 +70,8 @@ def test_a_stroke_is_obeyed_fills_its_thing_and_stays_on_it(colorizer: Colorizer
     asked = rgb2lab(np.array(blue, float)[None, None] / 255)[0, 0, 1:]
     before, after = ab_of(colorizer, gray, None), ab_of(colorizer, gray, stroke(*ON_SUIT, blue))
     assert np.median(np.linalg.norm(after - asked, axis=-1)[430:440, 100:160]) < 3
-    assert change(before, after, SUIT) > 0.8 * np.median(np.linalg.norm(before - asked, axis=-1)[SUIT])
+    filled = FILLED[colorizer.record.name]
+    assert change(before, after, SUIT) > filled * np.median(np.linalg.norm(before - asked, axis=-1)[SUIT])
     assert np.array_equal(before[BEHIND], after[BEHIND])
     assert change(before, after, FLAG) < 1
 
@@ -211,7 +213,7 @@ def test_reduction_is_an_area_average(photograph) -> None:
 
 
 def test_the_default_network_comes_along_with_its_card() -> None:
-    assert [(name, record.default) for name, record in SHIPPED.items()] == [("chroma", True)]
+    assert [(name, record.default) for name, record in SHIPPED.items()] == [("chroma", True), ("chroma-free", False)]
     assert all(record.card.startswith(f"# Model card: {name}\n") for name, record in SHIPPED.items())
     assert all(record.path.stat().st_size <= 25e6 for record in SHIPPED.values())
 

@@ -365,11 +365,12 @@ def check_all_arguments(bench: Workbench) -> Facts:
 
 
 def check_network_by_name(bench: Workbench) -> Facts:
-    """The default one, chosen by its name, gives the same colours."""
+    """The default one, chosen by its name, gives the same colours; the free one others."""
     image, photo = bench.photo(width=200, height=133)
     default = raw(bench.colorize(image, photo))
     assert raw(bench.colorize(image, photo, model="chroma")) == default
-    assert "chroma" in bench.service()["models"]
+    assert raw(bench.colorize(image, photo, model="chroma-free")) != default
+    assert {"chroma", "chroma-free"} <= set(bench.service()["models"])
 
 
 def check_unknown_model_is_refused(bench: Workbench) -> Facts:

@@ -1,9 +1,12 @@
 """What the shipped network was trained on and what it is judged by, held apart (`training/results/manifests/`)."""
 
+import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from colorize_engine import weights
 from colorize_training.data import Lists, PackedPhotographs
 
 MANIFESTS = Path(__file__).parents[2] / "training" / "results" / "manifests"
@@ -28,6 +31,15 @@ def test_the_free_photographs_are_judged_by_others_and_sources_are_held_back_who
     assert foreign | historic < held_back
     assert not foreign & historic
     assert not free & (held_back | validation)
+
+
+def test_chroma_free_names_the_licence_and_the_source_of_every_photograph() -> None:
+    with open(weights.SHIPPED / "chroma-free-sources.csv", encoding="utf-8", newline="") as file:
+        sources = list(csv.DictReader(file))
+    assert sorted(source["fingerprint"] for source in sources) == fingerprints("chroma-free-training")
+    for source in sources:
+        assert all(source.values())
+        assert not re.search(r"\bN[CD]\b|non-?commercial|research", source["licence"], re.IGNORECASE)
 
 
 def test_the_photographs_that_the_tests_look_at_are_in_none(packed) -> None:

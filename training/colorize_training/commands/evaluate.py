@@ -60,7 +60,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add = command.add_argument
     add("weights", type=Path, nargs="+", help="the .safetensors files")
     add("--data", nargs="+", required=True, help="folders, tar shards, pictures, lists")
-    add_list_options(command)
+    add_list_options(command.add_argument_group("Lists", "of the PICTURES; strokes and areas are tried in all of DATA"))
     add("--out", type=Path, required=True, help="folder of the report and the tables")
     add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")

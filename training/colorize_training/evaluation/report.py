@@ -39,9 +39,12 @@ TITLES = {
     "right_class": "right class",
     "stroke_inside": "stroke: change inside",
     "stroke_outside": "outside",
+    "blotch": "unevenness of even things (ab)",
+    "neutral": "C* where the truth is neutral",
+    "error": "error (ab)",
     "stroke_grey_chroma": "C* under a gray stroke",  # codespell:ignore grey
 }
-TITLES = MEASURES | {f"{name}_error": "±" for name in MEASURES} | TITLES
+TITLES = MEASURES | {f"{name}_error": "±" for name in (*MEASURES, "blotch", "neutral", "error")} | TITLES
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
