@@ -19,12 +19,11 @@ PLACE=${PLACE:-$HOME/quarter-hour}
 PYTHON=${PYTHON:-python3}
 LICENCE=${LICENCE:-research use only}
 PIECE=${PIECE:-15M}
-# Rates as of an earlier run on one H100, which took 160 pictures of 192 pixels a step, and 96 of 256.
-SETTINGS=${SETTINGS:---batch 128 --early-size 192 --size 256 --early-share 0.6 --fall-share 0.6 --lr 1e-3 \
+# Rates as of an earlier run on one H100, which took 160 pictures of 192 pixels a step, and 96 of 256; packed at the side
+# at which results/manifests name photographs.
+SETTINGS=${SETTINGS:---short-side 176 --batch 128 --early-size 192 --size 256 --early-share 0.6 --fall-share 0.6 --lr 1e-3 \
     --encoder-lr 2e-4 --ema 0.9985 --validate-every 60000 --validate-on 100 --validate-size 224 --save-every 60 --compile}
 export PYTHONPATH="$here/gimp_plugin:$here/daemon:$here/training"
-
-run() { "$PYTHON" -m colorize_training "$@"; }
 
 fail() {
     echo "quarter_hour.sh: $1" >&2
@@ -38,8 +37,8 @@ options() { # of every run, then those of the call
     printf '%s\0' "${settings[@]}" --backbone "${weights[0]}" "$@"
 }
 
-behind() { # a command in the background, its pid and its words in PLACE
-    nohup setsid "$@" >>"$PLACE/log" 2>&1 </dev/null &
+chroma() { # the recipe with these options, in the background, its pid and its words in PLACE
+    nohup setsid "$PYTHON" -m colorize_training chroma "$@" >>"$PLACE/log" 2>&1 </dev/null &
     echo $! >"$PLACE/pid"
 }
 
@@ -67,7 +66,7 @@ PYTHON
     local batch=32
     [[ $SETTINGS =~ --batch\ ([0-9]+) ]] && batch=${BASH_REMATCH[1]}
     rm -rf "$PLACE/warmed"
-    behind "$PYTHON" -m colorize_training chroma "${all[@]}" --early-share 0.5 --samples $((4 * batch))
+    chroma "${all[@]}" --early-share 0.5 --samples $((4 * batch))
 }
 
 train() {
@@ -80,7 +79,7 @@ train() {
     [ -e "${shards[0]:-}" ] || fail "no shard was brought"
     [ ${#held_out[@]} -eq 0 ] || set -- --validation "${held_out[@]}" "$@"
     mapfile -d '' -t all < <(options --data "${shards[@]}" --out "$PLACE/run" --minutes "$minutes" "$@")
-    behind "$PYTHON" -m colorize_training chroma "${all[@]}"
+    chroma "${all[@]}"
 }
 
 watch() {
@@ -95,7 +94,7 @@ collect() {
     mkdir -p "$folder"
     for state in best last; do
         [ -e "$PLACE/run/$state.pt" ] || continue
-        run export "$PLACE/run/$state.pt" "$PLACE/$state.safetensors" --licence "$LICENCE"
+        "$PYTHON" -m colorize_training export "$PLACE/run/$state.pt" "$PLACE/$state.safetensors" --licence "$LICENCE"
         split -b "$PIECE" "$PLACE/$state.safetensors" "$folder/$state.safetensors." # cat puts them together again
     done
     cp "$PLACE"/run/*.csv "$PLACE/run/run.json" "$PLACE/log" "$folder/"

@@ -128,7 +128,11 @@ class ModelList:
 
 
 def _with_licence(model: dict[str, Any]) -> str:
-    return " – ".join(filter(None, [model.get("title") or model["name"], model.get("licence")]))
+    return " – ".join(filter(None, [_title(model), model.get("licence")]))
+
+
+def _title(model: dict[str, Any]) -> str:
+    return model.get("title") or model["name"]
 
 
 def _ask_service(show: Callable[[list[dict[str, Any]], str], bool]) -> None:
@@ -139,7 +143,7 @@ def _ask_service(show: Callable[[list[dict[str, Any]], str], bool]) -> None:
         with connect(client=CLIENT) as service:
             models, status = service.models(), service.status()
         default = next((model for model in models if model.get("default")), None)
-        title = default.get("title") or default["name"] if default else "–"
+        title = _title(default) if default else "–"
         state = _("Ready: {model}, on {device}").format(model=title, device=status.get("device"))
     except ColorizeError as error:
         models, state = [], _(error.sentence)

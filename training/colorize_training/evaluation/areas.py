@@ -15,8 +15,10 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
-from colorize_training.evaluation.drawn import every_nth, load, pieces_of
+from colorize_training.data.decoding import Unusable
+from colorize_training.data.picture_source import Picture
+from colorize_training.data.things import pieces
+from colorize_training.evaluation.drawn import load, made_of
 from colorize_training.evaluation.methods import Method
 from colorize_training.evaluation.metrics import to_lab
 from colorize_training.evaluation.strokes.painting import paint
@@ -32,10 +34,12 @@ LabelNames = Mapping[str, Mapping[int, str]]  # by a picture's name without its 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A photograph (H, W, 3) uint8 and masks (H, W) bool of its even regions and of what is named in it."""
+    """A photograph (H, W, 3) uint8, its true chroma (H, W, 2), and masks (H, W) bool: of its neutral places, of its
+    even regions, of what is named in it."""
 
-    name: str
     rgb: np.ndarray
+    ab: np.ndarray
+    neutral: np.ndarray
     even: list[np.ndarray]
     named: dict[str, np.ndarray]
 
@@ -63,30 +67,20 @@ def find_drawn(sources: Sequence[str | Path], count: int, downloads: Path, names
 
     Pictures that cannot be used are named on the terminal. Raises ValueError where none has a label map.
     """
-    skipped, found = Skipped(), []
-    for picture in tqdm(every_nth(sources, count, downloads), desc="reading label maps", unit="img"):
-        try:
-            rgb, labels = load(picture)
-            check_colour(rgb)
-            if labels is None:
-                raise Unusable("no label map beside it")
-        except UNREADABLE as error:
-            skipped.note(picture.name, error)
-        else:
-            found.append(_drawn(picture.name, rgb, labels, names.get(PurePath(picture.name).stem, {})))
-    if not found:
-        raise ValueError(f"no picture with a label map in {', '.join(map(str, sources))}\n{skipped}")
-    if skipped.reasons:
-        print(f"areas: {skipped}", flush=True)
-    return found
+    return made_of(sources, count, downloads, lambda picture: _drawn(picture, names), "areas")
 
 
-def _drawn(name: str, rgb: np.ndarray, labels: np.ndarray, names: Mapping[int, str]) -> Drawn:
-    ab = to_lab(rgb)[..., 1:]
-    pieces = (piece for number in np.unique(labels[labels > 0]) for piece in pieces_of(labels == number, SMALLEST))
-    even = [piece for piece in pieces if unevenness(ab, piece) <= EVEN]
-    named = {text: np.isin(labels, [n for n, t in names.items() if t == text]) for text in set(names.values())}
-    return Drawn(name, rgb, even, {text: mask for text, mask in named.items() if mask.any()})
+def _drawn(picture: Picture, names: LabelNames) -> Drawn:
+    """Raises Unusable where nothing is drawn in the picture, or one of UNREADABLE."""
+    rgb, labels = load(picture)
+    if labels is None:
+        raise Unusable("no label map beside it")
+    ab, own = to_lab(rgb)[..., 1:], names.get(PurePath(picture.name).stem, {})
+    smooth = ndimage.gaussian_filter(ab, (SMOOTHED, SMOOTHED, 0))
+    even = [piece for piece in pieces(labels) if piece.mean() >= SMALLEST and unevenness(ab, piece) <= EVEN]
+    named = {text: np.isin(labels, [n for n, t in own.items() if t == text]) for text in sorted(set(own.values()))}
+    named = {text: mask for text, mask in named.items() if mask.any()}
+    return Drawn(rgb, ab, np.linalg.norm(smooth, axis=-1) < NEUTRAL, even, named)
 
 
 def unevenness(ab: np.ndarray, mask: np.ndarray) -> float:
@@ -100,23 +94,21 @@ def measure_areas(pictures: Sequence[Drawn], methods: Sequence[Method]) -> list[
     """A row for each method, the truth first: each measure's mean over pictures (regions for `blotch`), its error."""
     scores: dict[str, list[dict[str, list[float]]]] = {name: [] for name in ("truth", *(m.name for m in methods))}
     for drawn in tqdm(pictures, desc="areas", unit="img"):
-        truth, (height, width) = to_lab(drawn.rgb)[..., 1:], drawn.rgb.shape[:2]
-        scores["truth"].append(_score(drawn, truth, truth))
+        height, width = drawn.rgb.shape[:2]
+        scores["truth"].append(_score(drawn, drawn.ab))
         for method in methods:
             image = method.colorize(drawn.rgb, paint(height, width, ()))
-            scores[method.name].append(_score(drawn, to_lab(image)[..., 1:], truth))
+            scores[method.name].append(_score(drawn, to_lab(image)[..., 1:]))
     return [{"method": name, "pictures": len(pictures)} | _summary(rows) for name, rows in scores.items()]
 
 
-def _score(drawn: Drawn, ab: np.ndarray, truth: np.ndarray) -> dict[str, list[float]]:
+def _score(drawn: Drawn, ab: np.ndarray) -> dict[str, list[float]]:
     """Every measure of one picture by name: `blotch` for each even region, the others once or not at all."""
-    smooth = ndimage.gaussian_filter(truth, (SMOOTHED, SMOOTHED, 0))
-    neutral = np.linalg.norm(smooth, axis=-1) < NEUTRAL
-    squared = np.square(ab - truth).sum(-1)
-    errors = {f"error {name}": [float(np.sqrt(squared[mask].mean()))] for name, mask in sorted(drawn.named.items())}
+    squared = np.square(ab - drawn.ab).sum(-1)
+    errors = {f"error {name}": [float(np.sqrt(squared[mask].mean()))] for name, mask in drawn.named.items()}
     return {
         "blotch": [unevenness(ab, mask) for mask in drawn.even],
-        "neutral": [float(np.linalg.norm(ab[neutral], axis=-1).mean())] if neutral.any() else [],
+        "neutral": [float(np.linalg.norm(ab[drawn.neutral], axis=-1).mean())] if drawn.neutral.any() else [],
         "error": [float(np.sqrt(squared.mean()))],
     } | errors
 

@@ -13,11 +13,10 @@ from pathlib import Path, PurePath
 
 import numpy as np
 from scipy import ndimage
-from tqdm import tqdm
 
-from colorize_training.data.decoding import UNREADABLE, Skipped, Unusable, check_colour
+from colorize_training.data.decoding import Unusable
 from colorize_training.data.picture_source import Picture
-from colorize_training.evaluation.drawn import SHORT, every_nth, load
+from colorize_training.evaluation.drawn import SHORT, load, made_of
 from colorize_training.evaluation.metrics import to_lab
 from colorize_training.evaluation.strokes.painting import Painting, Place, Stroke, depth, level_stroke, paint
 
@@ -91,23 +90,12 @@ def find_cases(sources: Sequence[str | Path], count: int, downloads: Path) -> li
 
     Pictures that cannot be used are named on the terminal. Raises ValueError where none can, FileNotFoundError.
     """
-    skipped, cases = Skipped(), []
-    for picture in tqdm(every_nth(sources, count, downloads), desc="looking for things", unit="img"):
-        try:
-            cases.append(case_of(picture))
-        except UNREADABLE as error:
-            skipped.note(picture.name, error)
-    if not cases:
-        raise ValueError(f"no picture for strokes in {', '.join(map(str, sources))}\n{skipped}")
-    if skipped.reasons:
-        print(f"strokes: {skipped}", flush=True)
-    return cases
+    return made_of(sources, count, downloads, case_of, "strokes")
 
 
 def case_of(picture: Picture) -> Case:
     """The case of a picture. Raises Unusable where no thing is found in it, or one of UNREADABLE."""
     rgb, labels = load(picture)
-    check_colour(rgb)
     rng, ab = np.random.default_rng(seed_of(picture.name)), to_lab(rgb)[..., 1:]
     first = find_thing(ab, rng, np.zeros(rgb.shape[:2], bool), labels)
     if first is None:
