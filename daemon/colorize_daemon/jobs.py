@@ -1,4 +1,4 @@
-"""One picture to colour, the queue in which it waits, and the way of its replies from the worker to the socket."""
+"""One picture to prepare or colour, the queue in which it waits, and the way of its replies from the worker to the socket."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CHECK_SECONDS = 0.1  # how soon a waiting worker sees that its job was stopped
 
 
 class Job:
-    """A colorize request of one client. Made by the I/O thread, done by the worker; both may `stop` it."""
+    """A request about a picture, of one client. Made by the I/O thread, done by the worker; both may `stop` it."""
 
-    def __init__(self, client: bytes, request: messages.Colorize, nbytes: int) -> None:
+    def __init__(self, client: bytes, request: messages.PictureRequest, nbytes: int) -> None:
         self.client, self.request, self.nbytes = client, request, nbytes
         self.stage, self.fraction = "queued", 0.0
         self._reason: ColorizeError | None = None

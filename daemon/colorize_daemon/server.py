@@ -173,7 +173,7 @@ class Server:
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
         match request:
-            case messages.Colorize():
+            case messages.Colorize() | messages.Prepare():
                 self._enqueue(Job(client, request, nbytes))
                 return
             case messages.Hello():
@@ -278,9 +278,8 @@ class Server:
         if now - self._beat < HEARTBEAT_SECONDS:
             return
         self._beat = now
-        for job in self._jobs.values():
-            if not self._unread(job.client):
-                self._reply(job.client, messages.Progress(job.request.id, job.stage, job.fraction))
+        for job in [job for job in self._jobs.values() if not self._unread(job.client)]:
+            self._reply(job.client, messages.Progress(job.request.id, job.stage, job.fraction))
 
     def _unread(self, client: bytes) -> bool:
         return client in self._queues and bool(self._queues[client].messages)

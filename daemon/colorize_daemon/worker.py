@@ -1,4 +1,4 @@
-"""Colours pictures, one at a time, in the worker thread: model, embedding, prediction, row bands."""
+"""Prepares and colours pictures, one at a time, in the worker thread: model, embedding, prediction, row bands."""
 
 from __future__ import annotations
 
@@ -49,22 +49,25 @@ class Counters:
 
 @dataclass
 class Timings:
-    """Seconds of one job.
-
-    Loading the model, taking the plane in, encoding, predicting with hints, rendering and handing bands on.
-    """
+    """Seconds of one job: loading the model, taking the plane in, encoding."""
 
     load: float = 0.0
     upload: float = 0.0
     encode: float = 0.0
-    predict: float = 0.0
-    lift: float = 0.0
 
     @contextmanager
     def measure(self, step: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
         setattr(self, step, getattr(self, step) + time.perf_counter() - start)
+
+
+@dataclass
+class ColouringTimings(Timings):
+    """With predicting for hints, and rendering and handing bands on."""
+
+    predict: float = 0.0
+    lift: float = 0.0
 
 
 class _PictureUnknown(Exception):
@@ -135,7 +138,7 @@ class Worker:
     def _reply(self, job: Job) -> Reply:
         request_id = job.request.id
         try:
-            return Result(request_id, self._colorize(job))
+            return Result(request_id, self._result(job))
         except _PictureUnknown:
             return NeedImage(request_id, job.request.image.key)
         except Cancelled:
@@ -151,30 +154,44 @@ class Worker:
         log.exception("a job failed")
         return InternalError(f"{type(error).__name__}: {error}")
 
-    def _colorize(self, job: Job) -> dict[str, Any]:
-        request, timings = job.request, Timings()
-        record = self.store.find(request.options.model)
-        if request.image.array is None and self.cache.get(request.image.key, record.sha256) is None:
+    def _result(self, job: Job) -> dict[str, Any]:
+        """The body of the job's result."""
+        if isinstance(job.request, messages.Colorize):
+            return self._colorize(job, job.request)
+        timings = Timings()
+        _, _, about = self._prepare(job, timings)
+        return {**about, "timings": asdict(timings)}
+
+    def _prepare(self, job: Job, timings: Timings) -> tuple[Colorizer, Embedding, dict[str, Any]]:
+        """The model, the picture's embedding, and what the client is told about both."""
+        image, record = job.request.image, self.store.find(job.request.model)
+        if image.array is None and self.cache.get(image.key, record.sha256) is None:
             raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
         colorizer = self._load(job, record, timings)
         embedding, encoded = self._embedding(job, record, colorizer, timings)
+        about = {
+            "image_key": image.key,
+            "model": describe(record),
+            "device": self.device,
+            "uploaded": image.array is not None,
+            "encoded": encoded,
+        }
+        return colorizer, embedding, about
+
+    def _colorize(self, job: Job, request: messages.Colorize) -> dict[str, Any]:
+        timings = ColouringTimings()
+        colorizer, embedding, about = self._prepare(job, timings)
         self._advance(job, "hints")
         hints, kept = (HintTiles.from_wire(tiles) if tiles else None for tiles in (request.hints, request.kept))
         with timings.measure("predict"):
             prediction = colorizer.predict(embedding, hints, request.options, check=job.check, kept=kept)
         self.counters.predictions += 1
         with timings.measure("lift"):
-            self._render(job, colorizer, embedding, prediction)
-        return {
-            "image_key": request.image.key,
-            "model": describe(record),
-            "device": self.device,
-            "uploaded": request.image.array is not None,
-            "encoded": encoded,
-            "hint_cells": int(prediction.hint_cells),
-            "timings": asdict(timings),
-            "notes": _notes(hints, prediction, kept),
-        }
+            self._advance(job, "lift")
+            bands = colorizer.render(embedding, prediction, request.layout, check=job.check)
+            self._send_bands(job, request.layout, embedding.height, bands)
+        notes = _notes(hints, prediction, kept)
+        return {**about, "hint_cells": int(prediction.hint_cells), "timings": asdict(timings), "notes": notes}
 
     def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
         job.check()
@@ -217,15 +234,13 @@ class Worker:
         gray = np.frombuffer(array.data, NUMPY_TYPES[array.dtype]).reshape(array.shape)
         return np.require(gray, requirements="A")  # a small frame may begin at an odd address
 
-    def _render(self, job: Job, colorizer: Colorizer, embedding: Embedding, prediction: Prediction) -> None:
-        self._advance(job, "lift")
-        layout, height = job.request.layout, embedding.height
-        for y, rows in colorizer.render(embedding, prediction, layout, check=job.check):
-            self._send_band(job, y, rows)
+    def _send_bands(self, job: Job, layout: str, height: int, bands: Iterator[tuple[int, np.ndarray]]) -> None:
+        dtype, _ = messages.LAYOUTS[layout]
+        for y, rows in bands:
+            self._send_band(job, dtype, y, rows)
             job.fraction = min(1.0, (y + rows.shape[0]) / height)
 
-    def _send_band(self, job: Job, y: int, rows: np.ndarray) -> None:
-        dtype, _ = messages.LAYOUTS[job.request.layout]
+    def _send_band(self, job: Job, dtype: str, y: int, rows: np.ndarray) -> None:
         job.reserve(rows.nbytes)
         array = Array(rows.shape, dtype, memoryview(rows).cast("B"))
         band = Band(job.request.id, y, rows.shape[0], array)

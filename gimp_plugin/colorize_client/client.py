@@ -136,13 +136,38 @@ class Client:
                 stops the work in the service and passes through; raise Cancelled to stop it on purpose.
 
         Returns:
-            the result's body: image_key, model, device, uploaded, encoded, hint_cells, timings, notes.
+            the result's body: image_key, model, device, device_name, uploaded, encoded, hint_cells, timings, notes.
 
         Raises:
             RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
         """
         request = _request(picture, hints, options or Options(), layout, kept)
-        job = _Job(self._wire, picture, request, on_band, on_progress)
+        return self._run(_Colouring(self._wire, picture, request, on_band, on_progress))
+
+    def prepare(
+        self, picture: Picture, model: str = "", *, on_progress: OnProgress = lambda stage, fraction: None
+    ) -> dict[str, Any]:
+        """Lets the service load a model and encode a picture, so that `colorize` starts with its light part.
+
+        Args:
+            picture: the photograph's gray plane; uploaded only where the service does not know it yet.
+            model: name of the weights, "" for the default.
+            on_progress: as of `colorize`.
+
+        Returns:
+            the result's body: image_key, model, device, device_name, uploaded, encoded, timings; an empty map where the
+            service is older than this request: it then does the same work when it is asked to colour.
+
+        Raises:
+            RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
+        """
+        request = messages.Prepare(_new_id(), _image(picture), model)
+        try:
+            return self._run(_Job(self._wire, picture, request, on_progress))
+        except UnknownType:
+            return {}
+
+    def _run(self, job: _Job) -> dict[str, Any]:
         try:
             return job.run()
         except BaseException:
@@ -185,12 +210,17 @@ def _request(
     )
     return messages.Colorize(
         _new_id(),
-        messages.Image(picture.key, picture.width, picture.height),
+        _image(picture),
         strokes,
         options,
         layout,
         staying,
     )
+
+
+def _image(picture: Picture) -> messages.Image:
+    """The picture by its key, without its plane."""
+    return messages.Image(picture.key, picture.width, picture.height)
 
 
 def _read(wire: Wire, request_id: str, deadline: float) -> Answer:
@@ -210,21 +240,20 @@ def _read(wire: Wire, request_id: str, deadline: float) -> Answer:
 
 
 class _Job:
-    """One colorize request on its way: sends it, uploads the plane when asked, checks and passes on the bands."""
+    """A request about a picture on its way: sends it, uploads the plane when asked, passes on what comes meanwhile."""
 
-    def __init__(
-        self, wire: Wire, picture: Picture, request: messages.Colorize, on_band: OnBand, on_progress: OnProgress
-    ) -> None:
-        self._wire, self._picture, self.request = wire, picture, request
-        self._on_band, self._on_progress = on_band, on_progress
-        self._rows = 0
+    def __init__(self, wire: Wire, picture: Picture, request: messages.PictureRequest, on_progress: OnProgress) -> None:
+        self._wire, self._picture, self._on_progress = wire, picture, on_progress
+        self.request = request
 
     def run(self) -> dict[str, Any]:
+        """The result's body."""
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
         while True:
             reply = _read(self._wire, self.request.id, time.monotonic() + SILENCE_SECONDS)
             if isinstance(reply, messages.Result):
-                return self._finish(reply)
+                self._check_end()
+                return dict(reply.body)
             self._take(reply)
 
     def _take(self, reply: messages.Progress | messages.Band | messages.NeedImage) -> None:
@@ -236,14 +265,35 @@ class _Job:
             self._upload()
 
     def _upload(self) -> None:
-        if self.request.image.array is not None or self._rows:
+        if self.request.image.array is not None:
             raise BadReply("the service asked for the picture after it had come")
         image = replace(self.request.image, array=self._picture.array)
         self.request = replace(self.request, id=_new_id(), image=image)
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
 
     def _take_band(self, band: messages.Band) -> None:
-        dtype, channels = messages.LAYOUTS[self.request.layout]
+        raise BadReply(f"{self.request.type} was answered with {band.type}")
+
+    def _check_end(self) -> None:
+        """BadReply where something is missing when the result comes."""
+
+
+class _Colouring(_Job):
+    """One whose answer has rows: each comes once, from the top to the bottom."""
+
+    def __init__(
+        self, wire: Wire, picture: Picture, request: messages.Colorize, on_band: OnBand, on_progress: OnProgress
+    ) -> None:
+        super().__init__(wire, picture, request, on_progress)
+        self._layout, self._on_band, self._rows = request.layout, on_band, 0
+
+    def _upload(self) -> None:
+        if self._rows:
+            raise BadReply("the service asked for the picture after it had sent rows of it")
+        super()._upload()
+
+    def _take_band(self, band: messages.Band) -> None:
+        dtype, channels = messages.LAYOUTS[self._layout]
         want = ((band.rows, self._picture.width, channels), dtype, self._rows)
         have = (band.array.shape, band.array.dtype, band.y)
         if have != want or band.y + band.rows > self._picture.height:
@@ -251,7 +301,6 @@ class _Job:
         self._rows += band.rows
         self._on_band(band.y, band.rows, bytes(band.array.data))
 
-    def _finish(self, result: messages.Result) -> dict[str, Any]:
+    def _check_end(self) -> None:
         if self._rows != self._picture.height:
             raise BadReply(f"{self._rows} rows came of a picture that has {self._picture.height}")
-        return dict(result.body)

@@ -46,6 +46,7 @@ from colorize_client.messages import (
     JobCancelled,
     Models,
     NeedImage,
+    Prepare,
     Progress,
     Reply,
     Request,
@@ -265,6 +266,11 @@ def _colorize(request_id: str, given: _Fields) -> Colorize:
     return Colorize(request_id, image, hints, Options(**values), layout, kept)
 
 
+def _prepare(request_id: str, given: _Fields) -> Prepare:
+    image = _image(given.inside("image", BadPicture))
+    return Prepare(request_id, image, given.refusing(BadOptions).text("model", MAX_OPTION_CHARS, ""))
+
+
 def _option(given: _Fields, option: Field[Any]) -> str | float | bool:
     default: Any = option.default
     if isinstance(default, bool):
@@ -292,6 +298,7 @@ _REQUESTS: dict[str, Callable[[str, _Fields], Request]] = {
     "status": lambda request_id, given: Status(request_id),
     "models": lambda request_id, given: Models(request_id),
     "colorize": _colorize,
+    "prepare": _prepare,
     "cancel": lambda request_id, given: Cancel(request_id, given.text("target", MAX_ID_CHARS)),
     "stop": lambda request_id, given: Stop(request_id),
 }

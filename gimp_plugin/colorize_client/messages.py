@@ -97,6 +97,21 @@ class Colorize:
     layout: str = "rgb8"
     kept: Hints | None = None
 
+    @property
+    def model(self) -> str:
+        """The name of the weights."""
+        return self.options.model
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Asks for a model and a photograph's embedding ahead of the first `Colorize`."""
+
+    type: ClassVar[str] = "prepare"
+    id: str
+    image: Image
+    model: str = ""
+
 
 @dataclass(frozen=True)
 class Cancel:
@@ -159,7 +174,8 @@ class JobCancelled:
     id: str
 
 
-Request = Hello | Status | Models | Colorize | Cancel | Stop
+PictureRequest = Colorize | Prepare  # those that wait for their turn
+Request = Hello | Status | Models | PictureRequest | Cancel | Stop
 Reply = Progress | Band | Result | NeedImage | ErrorReply | JobCancelled
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 
+import msgpack
 import pytest
 from colorize_client import HintTiles, Options, client, codec, connect, errors, messages
 from service_fixtures import Canvas, Frames, impostor, noise, picture_of, reply, wait_for
@@ -83,13 +85,68 @@ def test_a_service_that_dies_in_the_middle_of_the_bands_is_lost(state):
     assert str(caught.value) == errors.ServiceLost.sentence
 
 
-@pytest.mark.parametrize("ask", ["status", "colorize"])
+def uploads_first(*answer: Frames) -> Callable[[dict], list[Frames]]:
+    """Asks for the plane, then answers."""
+
+    def answers(header: dict) -> list[Frames]:
+        if header["type"] == "cancel":
+            return []
+        if "array" not in header["image"]:
+            return [reply(header, "need-image", key=PICTURE.key)]
+        return [[msgpack.packb({**msgpack.unpackb(head), "id": header["id"]}), *frames] for head, *frames in answer]
+
+    return answers
+
+
+ANYBODY = {"id": "replaced"}
+
+
+def test_prepare_sends_the_plane_where_it_is_asked_for(state):
+    beat, done = (
+        reply(ANYBODY, "progress", stage="encode", fraction=0.0),
+        reply(ANYBODY, "result", body={"device": "cpu"}),
+    )
+    stages = []
+    with impostor(state, uploads_first(beat, done)), connect(launch=False) as service:
+        body = service.prepare(PICTURE, "chroma", on_progress=lambda stage, fraction: stages.append(stage))
+    assert (body, stages) == ({"device": "cpu"}, ["encode"])
+
+
+@pytest.mark.parametrize("lie", ["the picture again and again", "a body that is none", "not msgpack", "no rows of it"])
+def test_a_service_that_lies_about_prepare_is_a_bad_reply(state, lie):
+    answer = {**LIES, "no rows of it": lambda header: [band(header), result(header)]}[lie]
+    with impostor(state, answer), connect(launch=False) as service, pytest.raises(errors.BadReply):
+        service.prepare(PICTURE)
+
+
+def test_an_older_service_prepares_nothing_and_goes_on(state):
+    """What a service of the first release answers: it knows no such request."""
+
+    def old(header: dict) -> list[Frames]:
+        if header["type"] != "colorize":
+            return [reply(header, "error", code="unknown-type", sentence="?", detail="message type 'prepare'")]
+        return [band(header), result(header)]
+
+    with impostor(state, old), connect(launch=False) as service:
+        assert service.prepare(PICTURE) == {}
+        assert service.colorize(PICTURE, on_band=lambda y, rows, data: None) == {}
+
+
+def test_other_errors_of_prepare_are_raised(state):
+    busy = [reply(ANYBODY, "error", code="busy", sentence="?")]
+    with impostor(state, uploads_first(*busy)), connect(launch=False) as service, pytest.raises(errors.Busy):
+        service.prepare(PICTURE)
+
+
+@pytest.mark.parametrize("ask", ["status", "colorize", "prepare"])
 def test_a_service_that_hangs_is_silent_and_not_waited_for(state, monkeypatch, ask):
     monkeypatch.setattr(client, "CONTROL_SECONDS", 0.3)
     monkeypatch.setattr(client, "SILENCE_SECONDS", 0.3)
     with impostor(state, lambda header: []), connect(launch=False) as service, pytest.raises(errors.ServiceSilent):
         if ask == "status":
             service.status()
+        elif ask == "prepare":
+            service.prepare(PICTURE)
         else:
             service.colorize(PICTURE, on_band=lambda y, rows, data: None)
 

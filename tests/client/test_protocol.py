@@ -46,6 +46,10 @@ def colorize(**changes: object) -> list[bytes]:
     return [msgpack.packb(header)]
 
 
+def prepare(**changes: object) -> list[bytes]:
+    return colorize(type="prepare", **changes)
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example['type']}-{example['id']}")
 def test_every_example_of_the_specification_is_a_message(example):
     is_request = example["type"] in codec._REQUESTS
@@ -155,6 +159,12 @@ def test_a_code_from_the_future_keeps_its_own_sentence():
         (colorize(model=7), errors.BadOptions, "model"),
         (colorize(hints=[1]), errors.BadMessage, "hints"),
         (colorize(kept=[1]), errors.BadMessage, "kept"),
+        (prepare(image=None), errors.BadMessage, "prepare.image"),
+        (prepare(image={"key": KEY, "width": 0, "height": 2}), errors.BadPicture, "prepare.image.width"),
+        (prepare(image={"key": KEY, "width": 65535, "height": 65535}), errors.TooLarge, "65535 x 65535"),
+        (prepare(image={"key": "x", "width": 4, "height": 2}), errors.BadPicture, "hexadecimal"),
+        (prepare(model=7), errors.BadOptions, "prepare.model"),
+        (prepare(model="x" * 201), errors.BadOptions, "prepare.model"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(frames, kind, words):
@@ -182,10 +192,11 @@ def test_what_is_wrong_is_refused_by_name(frames, kind, words):
         ({"shape": None, "dtype": "u8", "frame": 1}, bytes(8)),
     ],
 )
-def test_an_array_that_is_not_as_described_is_refused(spec, raw):
+@pytest.mark.parametrize("request_of", [colorize, prepare])
+def test_an_array_that_is_not_as_described_is_refused(spec, raw, request_of):
     image = {"key": KEY, "width": 4, "height": 2, "array": spec}
     with pytest.raises(errors.BadPicture):
-        codec.decode_request([*colorize(image=image), raw])
+        codec.decode_request([*request_of(image=image), raw])
 
 
 @pytest.mark.parametrize(
@@ -222,6 +233,13 @@ def test_too_many_tiles_are_refused_before_they_are_read(name):
 def test_a_request_of_the_first_version_means_what_it_meant():
     request = codec.decode_request(colorize(model="", saturation=1.0, temperature=0.37, layout="rgb8"))
     assert (request.options, request.hints, request.kept) == (Options(), None, None)
+
+
+@pytest.mark.parametrize("array", [None, Array((2, 4), "u8", bytes(8))])
+def test_prepare_comes_out_as_it_went_in(array):
+    sent = messages.Prepare("a", messages.Image(KEY, 4, 2, array), "chroma")
+    assert codec.decode_request(codec.encode(sent)) == sent
+    assert codec.decode_request(prepare()) == messages.Prepare("a", messages.Image(KEY, 4, 2))
 
 
 def test_hints_and_what_is_kept_travel_side_by_side():

@@ -17,7 +17,7 @@ BLUE = bytes((40, 40, 200, 255))
 
 
 def ask_for(picture: Picture, name: str, model: str = "", with_plane: bool = True, **fields: object) -> list[bytes]:
-    """The frames of a colorize request, written by hand."""
+    """The frames of a colorize request, or of another `type`, written by hand."""
     image: dict[str, object] = {"key": picture.key, "width": picture.width, "height": picture.height}
     if with_plane:
         image["array"] = {"shape": [picture.height, picture.width], "dtype": picture.dtype, "frame": 1}
@@ -66,6 +66,103 @@ def test_the_plane_travels_once_and_hints_travel_alone(service):
     assert second["hint_cells"] == 10 + 77
     assert np.array_equal(canvas.pixels, paint(noise(211, 97, seed=1), "rgb8", 1.0, hints))
     assert (canvas.pixels[60:62, 3:8] == (255, 0, 0)).all()
+
+
+def test_a_prepared_picture_is_coloured_without_upload_and_encoding(service):
+    gray, canvas, stages = noise(101, 64, seed=30), Canvas(101, 64), []
+    before = counters(service)
+    ready = service.prepare(picture_of(gray), "standin", on_progress=lambda stage, fraction: stages.append(stage))
+    middle = counters(service)
+    coloured = service.colorize(picture_of(gray), on_band=canvas.on_band)
+    after = counters(service)
+    names = ("uploads", "encodes", "predictions")
+    assert [middle[name] - before[name] for name in names] == [1, 1, 0]
+    assert [after[name] - middle[name] for name in names] == [0, 0, 1]
+    assert (ready["uploaded"], ready["encoded"], coloured["uploaded"], coloured["encoded"]) == (
+        True,
+        True,
+        False,
+        False,
+    )
+    assert {"upload", "encode"} <= set(stages) <= {"queued", "loading", "upload", "encode"}
+    assert set(ready) == set(coloured) - {"hint_cells", "notes"}
+    assert set(ready["timings"]) == {"load", "upload", "encode"}
+    assert (ready["image_key"], ready["model"]) == (coloured["image_key"], coloured["model"])
+    assert np.array_equal(canvas.pixels, paint(gray, "rgb8"))
+
+
+def test_what_is_prepared_already_costs_nothing(service):
+    picture = picture_of(noise(30, 31, seed=31))
+    service.colorize(picture, on_band=Canvas(30, 31).on_band)
+    before = counters(service)
+    ready = service.prepare(picture)
+    assert (ready["uploaded"], ready["encoded"]) == (False, False)
+    assert ready["timings"]["encode"] == 0
+    assert {**counters(service), "bytes_in": 0, "bytes_out": 0} == {**before, "bytes_in": 0, "bytes_out": 0}
+
+
+def test_a_picture_is_prepared_for_one_model(service):
+    picture = picture_of(noise(30, 32, seed=32))
+    assert service.prepare(picture, "slow-bands")["model"]["name"] == "slow-bands"
+    assert service.colorize(picture, on_band=Canvas(30, 32).on_band)["encoded"]
+
+
+def test_prepare_asks_for_a_picture_that_is_not_known(dealer):
+    picture = picture_of(noise(20, 20, seed=33))
+    dealer.send(*ask_for(picture, "p", with_plane=False, type="prepare"))
+    assert dealer.read_until("need-image")[0] == {"v": 1, "id": "p", "type": "need-image", "key": picture.key}
+
+
+def test_a_damaged_plane_is_not_prepared(service, dealer):
+    picture = picture_of(noise(20, 20, seed=34))
+    header, _ = ask_for(picture, "other", type="prepare")
+    dealer.send(header, bytes(400))
+    assert dealer.read_until("error")[0]["code"] == "key-mismatch"
+    header, plane = ask_for(picture, "short", type="prepare")
+    dealer.send(header, plane[:-1])
+    assert dealer.read_until("error")[0]["code"] == "bad-picture"
+    assert service.prepare(picture)["encoded"]
+
+
+def test_prepare_is_cancelled_like_any_other_work(service, dealer):
+    dealer.send(*ask_for(picture_of(noise(20, 20, seed=35)), "running", "slow", type="prepare"))
+    dealer.send(*ask_for(picture_of(noise(20, 20, seed=36)), "waiting", "slow", type="prepare"))
+    beats: set[tuple[str, str]] = set()
+    while not {("running", "encode"), ("waiting", "queued")} <= beats:
+        beat, _ = dealer.read_until("progress")
+        beats.add((beat["id"], beat["stage"]))
+    for name in ("waiting", "running"):
+        dealer.ask(id="c", type="cancel", target=name)
+        assert dealer.read_until("cancelled")[0]["id"] == name
+    wait_for(lambda: service.status()["jobs"] == 0)
+
+
+def test_a_client_that_vanishes_while_it_prepares_stops_the_work(service, shared_state):
+    before = counters(service)["cancelled"]
+    with Dealer(shared_state.endpoint) as leaver:
+        leaver.send(*ask_for(picture_of(noise(20, 20, seed=37)), "orphan", "slow", type="prepare"))
+        leaver.read_until("progress")
+    wait_for(lambda: service.status()["jobs"] == 0 and service.status()["state"] == "idle")
+    assert counters(service)["cancelled"] == before + 1
+
+
+def test_a_picture_that_is_coloured_while_it_is_prepared_waits_for_it(dealer):
+    """The plane of `prepare` is on its way into the cache: it is not asked for again."""
+    picture = picture_of(noise(2000, 2000, seed=38))
+    dealer.send(*ask_for(picture, "p", type="prepare"))
+    dealer.send(*ask_for(picture, "c", with_plane=False))
+    assert dealer.read_until("result")[0]["id"] == "p"
+    body = dealer.read_until("result")[0]["body"]
+    assert (body["uploaded"], body["encoded"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [("faulty", errors.InternalError), ("damaged", errors.BadWeights), ("no such", errors.UnknownModel)],
+)
+def test_what_cannot_be_prepared_is_said(service, model, kind):
+    with pytest.raises(kind):
+        service.prepare(picture_of(noise(20, 20, seed=39)), model)
 
 
 def test_what_is_kept_stays_as_it_is(service):
