@@ -7,7 +7,7 @@ the rest. `vendor` holds what the client needs of pyzmq and msgpack, because GIM
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,19 +23,26 @@ from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
 
+import choice  # noqa: E402
 import job  # noqa: E402
 import layers  # noqa: E402
 import new_hints  # noqa: E402
-from colorize_client import ColorizeError, Options  # noqa: E402
-from records import Settings  # noqa: E402
+import parasites  # noqa: E402
+import show_result  # noqa: E402
+import subject  # noqa: E402
+from choice import Choice  # noqa: E402
+from colorize_client import ColorizeError  # noqa: E402
+from records import LIMITS, Settings  # noqa: E402
 from refusal import Refusal, wrong_call  # noqa: E402
 from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
 
 MENU = "<Image>/Filters/Colorize"
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
 NEW_HINTS, NEW_KEEP = "plug-in-colorize-new-hints", "plug-in-colorize-new-keep"
+SHOW_RESULT = "plug-in-colorize-show-result"
 SERVICE = "plug-in-colorize-service"
 READWRITE = GObject.ParamFlags.READWRITE
+ANY_NUMBER = 1e9  # GIMP passes over a number out of range without an error, so the limits are checked here
 SUCCESS = Gimp.PDBStatusType.SUCCESS
 
 Config = Gimp.ProcedureConfig
@@ -50,11 +57,11 @@ class Colorize(Gimp.PlugIn):
         return True, DOMAIN, LOCALE_FOLDER
 
     def do_query_procedures(self) -> list[str]:
-        return [COLORIZE, WITH_HINTS, NEW_HINTS, NEW_KEEP, SERVICE]
+        return [COLORIZE, WITH_HINTS, NEW_HINTS, NEW_KEEP, SHOW_RESULT, SERVICE]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
         makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, NEW_HINTS: _new_hints, NEW_KEEP: _new_keep}
-        procedure = {**makers, SERVICE: _service}[name](self)
+        procedure = {**makers, SHOW_RESULT: _show_result, SERVICE: _service}[name](self)
         procedure.set_attribution("The gimp-colorize authors", "GPL-3.0-or-later", "2026")
         procedure.add_menu_path(MENU)
         return procedure
@@ -75,9 +82,10 @@ def _colorize(plug_in: Colorize) -> Gimp.ImageProcedure:
         _(
             "Lays colours over the selected layer, whose pixels stay as they are. Colours painted on the hint layer"
             " are obeyed and spread over what they lie on; what is painted on the keep layer keeps the colours that it"
-            " has without hints. Run again, it updates the layer that it made. A selection limits the run: outside it,"
-            " earlier colours stay as they are. Where there are none yet, strokes that touch the selection colour"
-            " nothing outside it, and without a hint layer only the selection is coloured."
+            " has without hints. Where retouching lies over the photograph, what is visible is coloured. Run again, it"
+            " updates the layer that it made. A selection limits the run: outside it, earlier colours stay as they are."
+            " Where there are none yet, strokes that touch the selection colour nothing outside it, and without a hint"
+            " layer only the selection is coloured."
         ),
         None,
     )
@@ -94,15 +102,20 @@ def _add_settings(procedure: Gimp.ImageProcedure) -> None:
     add_layer("kept", _("_Keep layer"), kept, True, READWRITE)
     procedure.add_string_argument("model", _("_Model"), _("Its name; empty for the default"), default.model, READWRITE)
     vividness = _("0 keeps to safe, muted colours; 100 dares the liveliest ones")
-    add_double = procedure.add_double_argument
-    add_double("vividness", _("_Vividness"), vividness, 0.0, 100.0, default.vividness, READWRITE)
-    saturation = _("Factor on the colours of the model: 0 is gray; hints keep theirs")
-    add_double("saturation", _("Sa_turation"), saturation, *Options.limits("saturation"), default.saturation, READWRITE)
+    saturation = _("Factor on the colours of the model, 0 to 2: 0 is gray; hints keep theirs")
     reach = _("How much around a stroke takes its colour: 0 little, 0.5 what seems to belong to it, 1 much")
-    add_double("reach", _("Re_gion"), reach, *Options.limits("reach"), default.reach, READWRITE)
+    add_double = procedure.add_double_argument
+    for name, label, text in (
+        ("vividness", _("_Vividness"), vividness),
+        ("saturation", _("Saturatio_n"), saturation),
+        ("reach", _("Re_gion"), reach),
+    ):
+        add_double(name, label, text, -ANY_NUMBER, ANY_NUMBER, getattr(default, name), READWRITE)
     alike = _("A stroke also colours what is like the thing it lies on: the other sleeve, other grass")
-    procedure.add_boolean_argument("alike", _("Everythin_g like it"), alike, default.alike, READWRITE)
+    procedure.add_boolean_argument("alike", _("Everything _like it"), alike, default.alike, READWRITE)
     procedure.add_choice_argument("output", _("Res_ult"), _("Where the colours go"), _outputs(), "layer", READWRITE)
+    what = _("Which pixels are coloured")
+    procedure.add_choice_argument("source", _("C_olour"), what, _sources(), default.source, READWRITE)
     procedure.add_boolean_aux_argument("find-hints", _("Use the hint layer"), "", True, READWRITE)
     procedure.add_boolean_aux_argument("find-kept", _("Use the keep layer"), "", True, READWRITE)
 
@@ -112,6 +125,14 @@ def _outputs() -> Gimp.Choice:
     choice.add("layer", 0, _("Colour layer over the photograph"), _("A layer in LCh Color mode; lightness stays exact"))
     choice.add("normal", 1, _("Full-colour layer"), _("A layer that needs nothing below it"))
     choice.add("image", 2, _("New image"), _("A copy of the image with a colour layer; this one stays as it is"))
+    return choice
+
+
+def _sources() -> Gimp.Choice:
+    choice = Gimp.Choice.new()
+    choice.add("auto", 0, _("What is likeliest"), _("All that is visible where layers lie over the photograph"))
+    choice.add("layer", 1, _("The layer"), _("The pixels of the selected layer alone"))
+    choice.add("visible", 2, _("What is visible"), _("The photograph with the layers that lie over it"))
     return choice
 
 
@@ -136,7 +157,10 @@ def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
 def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
     blurb = _("Add a transparent layer to paint colour hints on")
     text = _("A few strokes are enough: each says which colour the thing below it has. Gray strokes keep things gray.")
-    return _layer_maker(plug_in, NEW_HINTS, run_new_hints, _("New _Hint Layer"), blurb, text)
+    procedure = _layer_maker(plug_in, NEW_HINTS, run_new_hints, _("New _Hint Layer"), blurb, text)
+    own = _("Put dabs of the photograph's own colours on it")
+    procedure.add_boolean_argument("from-photo", _("_From the photograph"), own, False, READWRITE)
+    return procedure
 
 
 def _new_keep(plug_in: Colorize) -> Gimp.ImageProcedure:
@@ -146,6 +170,21 @@ def _new_keep(plug_in: Colorize) -> Gimp.ImageProcedure:
         " without hints."
     )
     return _layer_maker(plug_in, NEW_KEEP, run_new_keep, _("New _Keep Layer"), blurb, text)
+
+
+def _show_result(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, SHOW_RESULT, run_show_result)
+    procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES)
+    procedure.set_menu_label(_("Show _Result Only"))
+    procedure.set_documentation(
+        _("Hide the hint layers, or show them again"),
+        _(
+            "Strokes lie over the result, and are exported with it. This hides the hint layers and keep layers of the"
+            " image, or shows them again; hidden so, they count as before. Made for a keyboard shortcut."
+        ),
+        None,
+    )
+    return procedure
 
 
 def _service(plug_in: Colorize) -> Gimp.ImageProcedure:
@@ -212,34 +251,80 @@ def run_colorize(
     data: object,
 ) -> Gimp.ValueArray:
     """Colours the selected layer with the settings of the dialog, of the caller, or of the last time."""
-    photo = layers.photo_of(image, drawables)
-    if run_mode != Gimp.RunMode.NONINTERACTIVE:
+    if run_mode == Gimp.RunMode.NONINTERACTIVE:
+        found = _given(image, drawables, config)
+    else:
+        found = choice.found(image, drawables)
+        config.set_property("source", "auto")  # what was chosen for the last photograph says nothing of this one
         for kind in layers.KINDS:
-            wanted = config.get_property(f"find-{kind.field}")
-            found = job.strokes_for(image, photo, drawables[0], kind) if wanted else None
-            config.set_property(kind.field, found)
+            if not config.get_property(f"find-{kind.field}"):
+                found.strokes[kind] = []
     if run_mode == Gimp.RunMode.INTERACTIVE:
         import dialog
 
-        if not dialog.ask(procedure, config, image, photo):
-            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-    hints, kept = (_checked_strokes(config.get_property(kind.field), image, photo) for kind in layers.KINDS)
-    if hints is not None and hints == kept:
+        if not dialog.ask(procedure, config, found):
+            return _cancelled(procedure)
+    return _run(procedure, run_mode, image, found, _settings(config))
+
+
+def _given(image: Gimp.Image, drawables: Drawables, config: Config) -> Choice:
+    """What a script's arguments say, and nothing else."""
+    photo = layers.photo_of(image, drawables)
+    strokes = {kind: list(filter(None, [config.get_property(kind.field)])) for kind in layers.KINDS}
+    subjects = subject.candidates(image, photo, [layer for each in strokes.values() for layer in each])
+    source = config.get_property("source")
+    what = subject.Subject(photo) if source == "layer" else subject.chosen(subjects, source)
+    return Choice(subjects, what, strokes)
+
+
+def _run(
+    procedure: Gimp.Procedure, run_mode: Gimp.RunMode, image: Gimp.Image, found: Choice, settings: Settings
+) -> Gimp.ValueArray:
+    photo = found.subject.layer
+    for layer in [each for painted in found.strokes.values() for each in painted]:
+        _check_strokes(layer, image, photo)
+    both = [layer for layer in found.strokes[layers.HINTS] if layer in found.strokes[layers.KEEP]]
+    if both:
         problem = _("“{layer}” cannot be both the hint layer and the keep layer; choose another layer for one of them.")
-        raise wrong_call(problem.format(layer=hints.get_name()))
-    layer, notes = job.colorize(photo, hints, _settings(config), kept)
+        raise wrong_call(problem.format(layer=both[0].get_name()))
+    found.apply()
+    layer, notes = job.colorize(found.subject, found.strokes[layers.HINTS], settings, found.strokes[layers.KEEP])
     if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        _show(layer, image, notes)
+        _show(layer, image, [*notes, *_hints_for_the_user(image, found)])
     return _done(procedure, layer, Gimp.Layer)
 
 
+def _hints_for_the_user(image: Gimp.Image, found: Choice) -> list[str]:
+    """What is said once: of this image, or once for all."""
+    said = []
+    if found.in_colour and not found.takes_colours and parasites.is_first_time("in-colour", image):
+        text = _("“{layer}” is in colour. Its own colours were not used; Colorize Photo offers to take them as hints.")
+        said.append(text.format(layer=found.subject.layer.get_name()))
+    strokes = [layer for painted in found.strokes.values() for layer in painted]
+    if any(map(layers.is_shown, strokes)) and parasites.is_first_time("show-result"):
+        said.append(
+            _(
+                "The strokes stay visible over the result, and are exported with it: Filters > Colorize > Show Result"
+                " Only hides them and shows them again."
+            )
+        )
+    return said
+
+
+def _cancelled(procedure: Gimp.Procedure) -> Gimp.ValueArray:
+    return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+
+
 def _settings(config: Config) -> Settings:
-    return Settings(**{field.name: config.get_property(field.name) for field in fields(Settings)})
+    values = {field.name: config.get_property(field.name) for field in fields(Settings)}
+    for name, (low, high) in LIMITS.items():
+        if not low <= values[name] <= high:
+            problem = _("{name} is {value:g}, but it can only be {low:g} to {high:g}; choose a number between them.")
+            raise wrong_call(problem.format(name=name, value=values[name], low=low, high=high))
+    return Settings(**values)
 
 
-def _checked_strokes(strokes: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
-    if strokes is None:
-        return None
+def _check_strokes(strokes: Gimp.Layer, image: Gimp.Image, photo: Gimp.Layer) -> None:
     if strokes.get_image() != image:
         problem = _("The layer of strokes “{layer}” belongs to another image; choose a layer of this image.")
     elif strokes == photo:
@@ -250,15 +335,15 @@ def _checked_strokes(strokes: Gimp.Layer | None, image: Gimp.Image, photo: Gimp.
             " to it or make one with New Hint Layer or New Keep Layer."
         )
     else:
-        return strokes
+        return
     raise wrong_call(problem.format(layer=strokes.get_name()))
 
 
-def _show(layer: Gimp.Layer, image: Gimp.Image, notes: list[str]) -> None:
+def _show(layer: Gimp.Layer, image: Gimp.Image, notes: Sequence[str]) -> None:
     if layer.get_image() != image:
         Gimp.Display.new(layer.get_image())
     if notes:
-        Gimp.message("\n".join(notes))
+        Gimp.message("\n\n".join(notes))
 
 
 def run_with_hints(
@@ -270,9 +355,11 @@ def run_with_hints(
     data: object,
 ) -> Gimp.ValueArray:
     """Colours again with what is painted now and the settings of the last result."""
-    photo = layers.photo_of(image, drawables)
-    hints, kept = (job.strokes_for(image, photo, drawables[0], kind) for kind in layers.KINDS)
-    if hints is None:
+    found = choice.found(image, drawables)
+    photo = found.subject.layer
+    if not _agrees_to_ordinary_layers(found, run_mode):
+        return _cancelled(procedure)
+    if not found.strokes[layers.HINTS] and not found.marks:
         raise Refusal(
             _(
                 "“{layer}” has no hint layer yet; make one with Filters > Colorize > New Hint Layer, paint on it,"
@@ -280,10 +367,38 @@ def run_with_hints(
             ).format(layer=photo.get_name())
         )
     record = layers.last_record(image, photo)
-    layer, notes = job.colorize(photo, hints, record.settings if record else Settings(), kept)
-    if run_mode != Gimp.RunMode.NONINTERACTIVE:
-        _show(layer, image, notes)
-    return _done(procedure, layer, Gimp.Layer)
+    return _run(procedure, run_mode, image, found, record.settings if record else Settings())
+
+
+def _agrees_to_ordinary_layers(found: Choice, run_mode: Gimp.RunMode) -> bool:
+    """Whether the run goes on where strokes lie on an ordinary layer, or a text is all that there is to colour.
+
+    Raises:
+        Refusal: the strokes mean nothing, there are no others, and nobody can be asked.
+    """
+    unmarked, photo = found.unmarked, found.subject.layer
+    asked = run_mode != Gimp.RunMode.NONINTERACTIVE
+    if unmarked is not None:
+        name = unmarked.get_name()
+        if asked:
+            import question
+
+            text = _("“{layer}” is an ordinary layer, so what is painted on it means nothing. Is it colour hints?")
+            if not parasites.is_first_time(f"ordinary-{unmarked.get_tattoo()}", unmarked.get_image()):
+                return True
+            found.marks = question.agrees(text.format(layer=name), _("Make It a _Hint Layer"), _("_No"))
+        elif not found.strokes[layers.HINTS]:
+            problem = _(
+                "“{layer}” is an ordinary layer and no hint layer, so what is painted on it means nothing; choose it as"
+                " the hint layer in Colorize Photo, or paint on one that New Hint Layer makes."
+            )
+            raise Refusal(problem.format(layer=name))
+    elif asked and photo.is_text_layer():
+        import question
+
+        text = _("“{layer}” is a text, and there is no photograph below it. Colour the text?")
+        return question.agrees(text.format(layer=photo.get_name()), _("_Colour It"))
+    return True
 
 
 def run_new_hints(
@@ -294,8 +409,10 @@ def run_new_hints(
     config: Config,
     data: object,
 ) -> Gimp.ValueArray:
-    """Adds the layer on which hints are painted."""
-    layer = new_hints.add(image, layers.photo_of(image, drawables))
+    """Adds the layer on which hints are painted, to a script also one with the photograph's own colours."""
+    photo = choice.found(image, drawables).subject.layer
+    from_photo = run_mode == Gimp.RunMode.NONINTERACTIVE and config.get_property("from-photo")
+    layer = new_hints.from_photo(image, photo) if from_photo else new_hints.add(image, photo)
     return _done(procedure, layer, Gimp.Layer)
 
 
@@ -308,8 +425,21 @@ def run_new_keep(
     data: object,
 ) -> Gimp.ValueArray:
     """Adds the layer on which the user marks what hints leave as it is."""
-    layer = new_hints.add(image, layers.photo_of(image, drawables), layers.KEEP)
+    layer = new_hints.add(image, choice.found(image, drawables).subject.layer, layers.KEEP)
     return _done(procedure, layer, Gimp.Layer)
+
+
+def run_show_result(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Hides the layers with strokes, or shows them again."""
+    show_result.toggle(image)
+    return procedure.new_return_values(SUCCESS, GLib.Error())
 
 
 def run_service(

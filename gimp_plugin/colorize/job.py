@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import layers
 import pixels
 import strokes
+import subject
 from gi.repository import Gegl, Gimp
-from layers import StrokeKind
 from progress_bar import Progress
-from records import NO_LAYER, Settings
+from records import Settings
 from result_layer import Result
+from subject import Subject
 from text import _
 from version import CLIENT
 
@@ -21,34 +22,37 @@ if TYPE_CHECKING:  # imported where a photograph is read: a new hint layer need 
 
 
 def colorize(
-    photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings, kept: Gimp.Layer | None = None
+    what: Subject, hints: Sequence[Gimp.Layer], settings: Settings, kept: Sequence[Gimp.Layer] = ()
 ) -> tuple[Gimp.Layer, list[str]]:
-    """Colours a photograph; returns the layer with the colours and what the service wants the user to know.
+    """Colours a photograph; returns the layer with the colours and what the user should know.
 
-    Strokes on `hints` are colours to obey, those on `kept` leave things as they are without hints. The image is
-    changed at the very end, in one undo step.
+    Strokes on `hints` are colours to obey, those on `kept` leave things as they are without hints; upper layers come
+    first, and win. The image is changed at the very end, in one undo step.
 
     Raises:
         Refusal, colorize_client.ColorizeError.
     """
     Gegl.init(None)
-    Gimp.progress_init(_("Colouring “{layer}”").format(layer=photo.get_name()))
-    result = Result(photo, hints, settings, kept)
-    summary = _ask(_picture(photo), _tiles(hints, photo), _tiles(kept, photo), result)
+    Gimp.progress_init(_("Colouring “{layer}”").format(layer=what.layer.get_name()))
+    result = Result(what, hints, settings, kept)
+    hint_tiles, kept_tiles = (_tiles(painted, what.layer) for painted in (hints, kept))
+    summary = _ask(picture_of(what), hint_tiles, kept_tiles, result)
     layer = result.finish(summary["model"].get("title") or summary["model"]["name"])
     Gimp.progress_end()
     Gimp.displays_flush()
-    return layer, [_(note) for note in summary.get("notes", [])]
+    return layer, [*(_(note) for note in summary.get("notes", [])), *result.notes]
 
 
-def _picture(photo: Gimp.Layer) -> Picture:
+def picture_of(what: Subject) -> Picture:
+    """What the service needs of the photograph."""
     from colorize_client import Picture
 
-    dtype, gray = pixels.gray_plane(photo)
-    return Picture(photo.get_width(), photo.get_height(), dtype, gray)
+    with subject.drawn(what) as layer:
+        dtype, gray = pixels.gray_plane(layer)
+    return Picture(what.layer.get_width(), what.layer.get_height(), dtype, gray)
 
 
-def _tiles(painted: Gimp.Layer | None, photo: Gimp.Layer) -> HintTiles | None:
+def _tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> HintTiles | None:
     from colorize_client import HintTiles
 
     return HintTiles(*pixels.hint_tiles(painted, photo)) if painted else None
@@ -83,13 +87,3 @@ def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, resu
             progress.next_request()
             colorize(outside, result.write_outside)
         return summary
-
-
-def strokes_for(image: Gimp.Image, photo: Gimp.Layer, selected: Gimp.Drawable, kind: StrokeKind) -> Gimp.Layer | None:
-    """The selected layer of this kind, else that of the photograph's last result, else the one that belongs to it."""
-    if selected != photo and isinstance(selected, Gimp.Layer) and layers.kind_of(image, selected) == kind:
-        return selected
-    record = layers.last_record(image, photo)
-    used = getattr(record, kind.field) if record else NO_LAYER
-    by_tattoo = {layer.get_tattoo(): layer for layer in layers.all_layers(image)}
-    return by_tattoo.get(used) or layers.find_strokes(image, photo, kind)

@@ -90,8 +90,14 @@ def _marked_kind(layer: Gimp.Layer) -> StrokeKind | None:
 
 
 def _used_kind(image: Gimp.Image, layer: Gimp.Layer) -> StrokeKind | None:
-    records, tattoo = list(filter(None, map(parasites.read_result, all_layers(image)))), layer.get_tattoo()
-    return next((kind for kind in KINDS if tattoo in (getattr(each, kind.field) for each in records)), None)
+    return next((kind for kind in KINDS if _user(image, layer, kind) != NO_LAYER), None)
+
+
+def _user(image: Gimp.Image, strokes: Gimp.Layer, kind: StrokeKind) -> int:
+    """The tattoo of a photograph whose result used this layer for strokes of this kind; NO_LAYER where none did."""
+    records = filter(None, map(parasites.read_result, all_layers(image)))
+    tattoo = strokes.get_tattoo()
+    return next((record.photo for record in records if getattr(record, kind.field) == tattoo), NO_LAYER)
 
 
 def _named_kind(layer: Gimp.Layer) -> StrokeKind | None:
@@ -100,19 +106,34 @@ def _named_kind(layer: Gimp.Layer) -> StrokeKind | None:
     return next((kind for kind in KINDS if layer.get_name().startswith((kind.name, _(kind.name)))), None)
 
 
-def find_strokes(image: Gimp.Image, photo: Gimp.Layer, kind: StrokeKind) -> Gimp.Layer | None:
-    """A photograph's layer of this kind: the topmost one that belongs to it, else the topmost that belongs to none."""
-    candidates = [layer for layer in all_layers(image) if layer != photo and kind_of(image, layer) == kind]
-    owners = [_owner(image, layer, kind) for layer in candidates]
-    tattoo = photo.get_tattoo()
-    mine = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == tattoo]
-    nobodys = [layer for layer, owner in zip(candidates, owners, strict=True) if owner == NO_LAYER]
-    return next(iter(mine + nobodys), None)
+def strokes_of(
+    image: Gimp.Image, photo: Gimp.Layer, kind: StrokeKind, selected: Gimp.Drawable | None = None
+) -> list[Gimp.Layer]:
+    """A photograph's layers of this kind that count, from the top down, with those that belong to no photograph.
+
+    The visible ones count, and the selected one; where all are hidden, as Show Result Only does, all of them.
+    """
+    found = [layer for layer in all_layers(image) if layer != photo and kind_of(image, layer) == kind]
+    mine = [layer for layer in found if _owner(image, layer, kind) in (photo.get_tattoo(), NO_LAYER)]
+    return [layer for layer in mine if is_shown(layer) or layer == selected] or mine
 
 
 def _owner(image: Gimp.Image, strokes: Gimp.Layer, kind: StrokeKind) -> int:
     record = parasites.read_strokes(strokes, kind.parasite)
-    return record.photo if record and _by_tattoo(image, record.photo) else NO_LAYER
+    owner = record.photo if record else _user(image, strokes, kind)
+    return owner if _by_tattoo(image, owner) else NO_LAYER
+
+
+def is_shown(layer: Gimp.Layer | None) -> bool:
+    """Whether a layer and the groups around it are visible."""
+    while layer is not None and layer.get_visible():
+        layer = layer.get_parent()
+    return layer is None
+
+
+def is_ours(image: Gimp.Image, layer: Gimp.Layer) -> bool:
+    """Whether this is a result, or a layer of strokes, and so no part of the picture."""
+    return parasites.carries_result(layer) or kind_of(image, layer) is not None
 
 
 def find_result(image: Gimp.Image, photo: Gimp.Layer, output: str | None = None) -> Gimp.Layer | None:

@@ -11,10 +11,10 @@ def composed(weights: bytes, old: bytes, mixed: bytes, new: bytes) -> bytes:
         weights: u8, one for each pixel.
         old, mixed, new: pixels of one and the same format.
     """
-    return _where(weights.translate(_FULL), new, _where(weights.translate(_ZERO), old, mixed))
+    return where(weights.translate(_FULL), new, where(weights.translate(_ZERO), old, mixed))
 
 
-def _where(mask: bytes, these: bytes, others: bytes) -> bytes:
+def where(mask: bytes, these: bytes, others: bytes) -> bytes:
     """The pixels of `these` where the mask is 255, of `others` where it is 0: one operation on long integers."""
     if mask.count(255) in (0, len(mask)):
         return these if mask.startswith(b"\xff") else others

@@ -6,6 +6,9 @@ from records import ResultRecord, StrokesRecord
 
 RESULT = "colorize-result"
 HINTS, KEEP = "colorize-hints", "colorize-keep"
+HIDDEN = "colorize-hidden"  # on an image: the tattoos of the layers that Show Result Only hid
+TOLD = "colorize-told"  # begins the names of what was said, on the image or in GIMP itself
+PERSISTENT = Gimp.PARASITE_PERSISTENT
 
 
 def read_result(layer: Gimp.Layer) -> ResultRecord | None:
@@ -21,8 +24,33 @@ def read_strokes(layer: Gimp.Layer, name: str) -> StrokesRecord | None:
 
 
 def write(layer: Gimp.Layer, name: str, record: ResultRecord | StrokesRecord) -> None:
-    flags = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
+    flags = PERSISTENT | Gimp.PARASITE_UNDOABLE
     layer.attach_parasite(Gimp.Parasite.new(name, flags, records.encode(record)))
+
+
+def read_hidden(image: Gimp.Image) -> list[int]:
+    """The tattoos of the layers that Show Result Only hid last."""
+    parasite = image.get_parasite(HIDDEN)
+    return [] if parasite is None else records.decode_tattoos(bytes(parasite.get_data()))
+
+
+def write_hidden(image: Gimp.Image, tattoos: list[int]) -> None:
+    image.attach_parasite(
+        Gimp.Parasite.new(HIDDEN, PERSISTENT | Gimp.PARASITE_UNDOABLE, records.encode_tattoos(tattoos))
+    )
+
+
+def is_first_time(what: str, image: Gimp.Image | None = None) -> bool:
+    """Whether the user has not been told this yet, of this image or (None) at all; from now on they have."""
+    name = f"{TOLD}-{what}"
+    if (image.get_parasite(name) if image else Gimp.get_parasite(name)) is not None:
+        return False
+    told = Gimp.Parasite.new(name, PERSISTENT, b"told")
+    if image:
+        image.attach_parasite(told)
+    else:
+        Gimp.attach_parasite(told)
+    return True
 
 
 def carries_result(layer: Gimp.Layer) -> bool:

@@ -1,9 +1,19 @@
-"""Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of layers of strokes."""
+"""Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of layers of strokes.
 
+And what the user has to be told of a layer: that it is painted on, in colour, or changed since.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+import palette
 import tiles
 from gi.repository import Gegl, Gimp
+from palette import Sample
 
 STRIP = 256
+OVERVIEW = 48  # pixels on the longer side
 EIGHT_BIT = (Gimp.Precision.U8_LINEAR, Gimp.Precision.U8_NON_LINEAR, Gimp.Precision.U8_PERCEPTUAL)
 
 
@@ -36,21 +46,30 @@ def _deep_gray(buffer: Gegl.Buffer, width: int, height: int) -> bytes:
     return b"".join(strips)
 
 
-def hint_tiles(hints: Gimp.Layer, photo: Gimp.Layer) -> tuple[list[tiles.Rectangle], list[bytes]]:
-    """The painted tiles of a layer of strokes in the photograph's pixels: ([(x, y, w, h)], [R'G'B'A u8]).
+def hint_tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> tuple[list[tiles.Rectangle], list[bytes]]:
+    """The painted tiles of layers of strokes in the photograph's pixels: ([(x, y, w, h)], [R'G'B'A u8]).
 
-    Tiles that are wholly transparent are left out, whatever colour lies under the transparency. Reading all four
-    channels and looking at the fourth is twenty times faster than asking babl for the alpha alone.
+    Where several layers are painted on, the upper one wins. Tiles that are wholly transparent are left out, whatever
+    colour lies under the transparency. Reading all four channels and looking at the fourth is twenty times faster than
+    asking babl for the alpha alone.
+
+    Args:
+        painted: from the top down.
     """
-    width, height = photo.get_width(), photo.get_height()
-    buffer, dx, dy = _visible_hints(hints), *_offset_between(photo, hints)
-    places, data = [], []
-    for x, y, w, h in tiles.cut(width, height):
+    found: dict[tiles.Rectangle, bytes] = {}
+    for layer in painted:
+        for place, pixels in _painted_tiles(layer, photo):
+            found[place] = tiles.over(found[place], pixels) if place in found else pixels
+    places = sorted(found, key=lambda place: (place[1], place[0]))
+    return places, [found[place] for place in places]
+
+
+def _painted_tiles(layer: Gimp.Layer, photo: Gimp.Layer) -> Iterator[tuple[tiles.Rectangle, bytes]]:
+    buffer, dx, dy = _visible_hints(layer), *_offset_between(photo, layer)
+    for x, y, w, h in tiles.cut(photo.get_width(), photo.get_height()):
         pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")
         if tiles.is_painted(pixels):
-            places.append((x, y, w, h))
-            data.append(pixels)
-    return places, data
+            yield (x, y, w, h), pixels
 
 
 def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:
@@ -83,6 +102,51 @@ def _offset_between(photo: Gimp.Layer, hints: Gimp.Layer) -> tuple[int, int]:
     return photo_x - hints_x, photo_y - hints_y
 
 
-def _read(buffer: Gegl.Buffer, x: int, y: int, width: int, height: int, babl_format: str) -> bytes:
+def _read(buffer: Gegl.Buffer, x: int, y: int, width: int, height: int, babl_format: str | None) -> bytes:
     """Zeros come for what lies outside the buffer."""
     return buffer.get(Gegl.Rectangle.new(x, y, width, height), 1.0, babl_format, Gegl.AbyssPolicy.NONE)
+
+
+def painted_share(layer: Gimp.Layer) -> float:
+    """The share of a layer's pixels that are not wholly transparent, 0..1."""
+    if not layer.has_alpha():
+        return 1.0
+    unpainted = sum(pixels[tiles.CHANNELS - 1 :: tiles.CHANNELS].count(0) for pixels in _strips(layer, "R'G'B'A u8"))
+    return 1.0 - unpainted / (layer.get_width() * layer.get_height())
+
+
+def looks_like_strokes(layer: Gimp.Layer) -> bool:
+    """Whether somebody painted on this layer as one does on a hint layer."""
+    return layer.has_alpha() and not layer.is_gray() and palette.is_painted(_strips(layer, "R'G'B'A u8"))
+
+
+def is_in_colour(layer: Gimp.Layer) -> bool:
+    """Whether a photograph has colours of its own, rather than a tone that follows its lightness."""
+    return not layer.is_gray() and palette.is_colourful(overview(layer)[2])
+
+
+def overview(layer: Gimp.Layer) -> tuple[int, int, list[Sample]]:
+    """A small picture of a layer: width, height, and CIE Lab (D50) of its pixels, row by row.
+
+    GIMP's own means; half-transparent places come out darker and grayer than they are.
+    """
+    scale = min(1.0, OVERVIEW / max(layer.get_width(), layer.get_height()))
+    width, height = (max(1, round(scale * side)) for side in (layer.get_width(), layer.get_height()))
+    place = Gegl.Rectangle.new(0, 0, width, height)
+    data = layer.get_buffer().get(place, scale, "CIE Lab float", Gegl.AbyssPolicy.CLAMP)
+    return width, height, list(struct.iter_unpack("<fff", data))
+
+
+def checksum(layer: Gimp.Layer) -> int:
+    """Of the pixels as the layer holds them; never 0."""
+    value = 0
+    for strip in _strips(layer, None):
+        value = zlib.crc32(strip, value)
+    return value or 1
+
+
+def _strips(layer: Gimp.Layer, babl_format: str | None) -> Iterator[bytes]:
+    """The layer's pixels, a number of rows at a time; in its own format where none is named."""
+    buffer, width, height = layer.get_buffer(), layer.get_width(), layer.get_height()
+    for y in range(0, height, STRIP):
+        yield _read(buffer, 0, y, width, min(STRIP, height - y), babl_format)

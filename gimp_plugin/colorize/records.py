@@ -12,7 +12,9 @@ from colorize_client import Options
 
 NO_LAYER = 0
 OUTPUTS = ("layer", "normal", "image")
+SOURCES = ("auto", "layer", "visible")
 DEFAULT = Options()
+LIMITS = {"vividness": (0.0, 100.0), "saturation": Options.limits("saturation"), "reach": Options.limits("reach")}
 
 _JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 
@@ -21,7 +23,8 @@ _JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float),
 class Settings:
     """How a photograph is coloured: model ("" = default), vividness 0..100, saturation 0..2; where the result goes
     ("layer" in LCh Color mode, "normal" full-colour layer, "image" a new image); whether a stroke means everything like
-    its thing, and how far it reaches, 0..1."""
+    its thing, and how far it reaches, 0..1; what is coloured ("layer" the photograph's layer, "visible" all that is
+    seen there, "auto" the latter where something lies above the photograph)."""
 
     model: str = DEFAULT.model
     vividness: float = float(round(DEFAULT.vividness))
@@ -29,6 +32,7 @@ class Settings:
     output: str = OUTPUTS[0]
     reach: float = DEFAULT.reach
     alike: bool = DEFAULT.alike
+    source: str = SOURCES[0]
 
     @property
     def options(self) -> Options:
@@ -43,7 +47,8 @@ class Settings:
 class ResultRecord:
     """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings.
 
-    Later versions added: the keep layer's tattoo; whether the layer has a mask because a selection limited it.
+    Later versions added: the keep layer's tattoo; a checksum of the pixels as the run left them, 0 where unknown. Of
+    several hint or keep layers the uppermost is named.
     """
 
     layer: int
@@ -52,7 +57,7 @@ class ResultRecord:
     name: str
     settings: Settings
     kept: int = NO_LAYER
-    limited: bool = False
+    checksum: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,21 @@ def decode_strokes(content: bytes) -> StrokesRecord | None:
         return None
 
 
+def encode_tattoos(tattoos: list[int]) -> bytes:
+    return json.dumps(tattoos).encode("ascii")
+
+
+def decode_tattoos(content: bytes) -> list[int]:
+    """The numbers in a list that `encode_tattoos` wrote; an empty one where there is none."""
+    found = _json(content)
+    return [each for each in found if type(each) is int] if isinstance(found, list) else []
+
+
 def _settings(found: object) -> Settings:
     settings = Settings(**_fitting(Settings, found)) if isinstance(found, dict) else Settings()
-    return settings if settings.output in OUTPUTS else replace(settings, output=OUTPUTS[0])
+    if settings.output not in OUTPUTS:
+        settings = replace(settings, output=OUTPUTS[0])
+    return settings if settings.source in SOURCES else replace(settings, source=SOURCES[0])
 
 
 def _fitting(kind: type[Settings | ResultRecord | StrokesRecord], found: dict[str, Any]) -> dict[str, Any]:
@@ -101,8 +118,12 @@ def _fitting(kind: type[Settings | ResultRecord | StrokesRecord], found: dict[st
 
 def _json_object(content: bytes) -> dict[str, Any]:
     """The JSON object in `content`; an empty one where there is none."""
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
+    found = _json(content)
     return found if isinstance(found, dict) else {}
+
+
+def _json(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

@@ -6,8 +6,11 @@ with the plug-in. (Measured at 24 megapixels: the step that touches the image ta
 shadow; keeping the bands as bytes instead took 0.7 s and twice the memory.)
 
 A selection limits a run: a layer that is coloured again keeps its bytes outside; a new one gets there the colours that
-the photograph has without the strokes that the selection touches, and where no hint layer is used, a mask.
+the photograph has without the strokes that the selection touches, and where no hint layer is used, it is transparent.
+Masks and opacity are the user's own, and so are pixels that were changed since the last run: they are kept apart.
 """
+
+from collections.abc import Sequence
 
 import layers
 import parasites
@@ -17,6 +20,7 @@ from edits import make_rgb, undo_step, without_selection
 from gi.repository import Babl, Gegl, Gimp
 from records import NO_LAYER, ResultRecord, Settings
 from refusal import Refusal
+from subject import Subject
 from text import _
 
 BABL_FORMATS = {"rgb8": "R'G'B' u8", "rgb16": "R'G'B' u16"}
@@ -28,9 +32,11 @@ class Result:
     """Takes the coloured rows of one photograph, then puts them into the image in one undo step."""
 
     def __init__(
-        self, photo: Gimp.Layer, hints: Gimp.Layer | None, settings: Settings, kept: Gimp.Layer | None
+        self, what: Subject, hints: Sequence[Gimp.Layer], settings: Settings, kept: Sequence[Gimp.Layer]
     ) -> None:
-        self.photo, self.hints, self.settings, self.kept = photo, hints, settings, kept
+        self.what, self.hints, self.settings, self.kept = what, hints, settings, kept
+        self.photo = photo = what.layer
+        self.notes: list[str] = []
         self.image = photo.get_image()
         self.part = selection.part_of(photo)
         self.layout = "rgb8" if pixels.is_eight_bit(self.image) else "rgb16"
@@ -61,7 +67,7 @@ class Result:
     @property
     def wants_outside(self) -> bool:
         """Whether the photograph needs colours outside the selection, because no earlier ones lie there."""
-        return self.part is not None and self.hints is not None and not self._in_place
+        return self.part is not None and bool(self.hints) and not self._in_place
 
     def write_outside(self, y: int, rows: int, band: bytes) -> None:
         """Keeps rows as `write` does, for the photograph outside the selection."""
@@ -87,7 +93,7 @@ class Result:
         selected = self.image.get_selected_layers()
         with undo_step(self.image):
             make_rgb(self.image)
-            layer = self._update(self._old, name) if self._old else self._insert(self.photo, name)
+            layer = self._update(self._old, name) if self._old else self._insert(self.what.anchor, name)
             self._record(layer)
         self.image.set_selected_layers(selected)  # the next stroke belongs on the hint layer, not on this one
         return layer
@@ -99,27 +105,30 @@ class Result:
                 _("The photograph's layer was changed or removed while its colours were made; run this again.")
             )
 
-    def _insert(self, photo: Gimp.Layer, name: str) -> Gimp.Layer:
-        image = photo.get_image()
+    def _insert(self, anchor: Gimp.Layer, name: str) -> Gimp.Layer:
+        image = anchor.get_image()
         mode = MODES[self.settings.output]
-        layer = Gimp.Layer.new(image, name, *self._size, Gimp.ImageType.RGB_IMAGE, 100.0, mode)
-        _, x, y = photo.get_offsets()
+        only_part = self.part is not None and not self.hints
+        kind = Gimp.ImageType.RGBA_IMAGE if only_part else Gimp.ImageType.RGB_IMAGE
+        layer = Gimp.Layer.new(image, name, *self._size, kind, 100.0, mode)
+        _, x, y = self.photo.get_offsets()
         layer.set_offsets(x, y)
-        image.insert_layer(layer, photo.get_parent(), _position_above(photo))
-        self._copy_rows(layer.get_buffer())
+        image.insert_layer(layer, anchor.get_parent(), _position_above(anchor))
+        if self.part and only_part:
+            own = Babl.get_name(layer.get_format())
+            nothing = Gegl.Buffer.new(own, 0, 0, *self._size)
+            selection.merge(self.part, self._rows, BABL_FORMATS[self.layout], nothing, layer.get_buffer(), own)
+        else:
+            self._copy_rows(layer.get_buffer())
         layer.update(0, 0, *self._size)
-        mask = _limits(layer, photo, self._is_masked)
+        mask = None if self.what.merged else _limits(layer, self.photo)
         if mask is not None:
             layer.add_mask(mask)
             layer.set_edit_mask(False)
         return layer
 
-    @property
-    def _is_masked(self) -> bool:
-        """Whether a new layer gets a mask from the selection: nothing else says what is outside."""
-        return self.part is not None and self.hints is None
-
     def _update(self, layer: Gimp.Layer, name: str) -> Gimp.Layer:
+        self._keep_changed(layer)
         if not self._in_place:
             layer.resize(*self._size, 0, 0)
             self._copy_rows(layer.get_shadow_buffer())
@@ -131,20 +140,34 @@ class Result:
         with without_selection(self.image):
             layer.merge_shadow(True)
         layer.update(0, 0, *self._size)
+        self._raise(layer)
         record = parasites.read_result(layer)
-        self._uncover(layer, record)
         own_name = record is None or layer.get_name() != record.name  # given by the user, so it stays
         if not own_name and not layer.get_name().startswith(name):
             layer.set_name(name)
         return layer
 
-    def _uncover(self, layer: Gimp.Layer, record: ResultRecord | None) -> None:
-        """A mask that an earlier selection left shows what this one holds, too."""
-        mask = layer.get_mask()
-        if self.part and mask is not None and record is not None and record.limited:
-            more = _limits(layer, self.photo, True)
-            assert more is not None
-            mask.combine_masks(more, Gimp.ChannelOps.ADD, 0, 0)
+    def _keep_changed(self, layer: Gimp.Layer) -> None:
+        """What was painted on the layer since the last run stays, on a copy of it that is hidden."""
+        record = parasites.read_result(layer)
+        if record is None or record.checksum in (0, pixels.checksum(layer)):
+            return
+        copy = layer.copy()  # by its record, no result any more: no run changes it
+        self.image.insert_layer(copy, layer.get_parent(), layers.siblings(layer).index(layer) + 1)
+        copy.set_name(_("{layer} (changed by hand)").format(layer=layer.get_name()))
+        copy.set_visible(False)
+        self.notes.append(
+            _(
+                "“{layer}” was changed since the last run. It stays as it was, hidden, as “{copy}”; the new colours"
+                " lie above it."
+            ).format(layer=layer.get_name(), copy=copy.get_name())
+        )
+
+    def _raise(self, layer: Gimp.Layer) -> None:
+        """Above everything that was coloured: retouching may have come to lie over an earlier result."""
+        everything, anchor = list(layers.all_layers(self.image)), self.what.anchor
+        if self.what.merged and everything.index(anchor) < everything.index(layer):
+            self.image.reorder_item(layer, anchor.get_parent(), layers.siblings(anchor).index(anchor))
 
     def _copy_rows(self, target: Gegl.Buffer) -> None:
         everything = Gegl.Rectangle.new(0, 0, *self._size)
@@ -152,18 +175,16 @@ class Result:
         target.flush()
 
     def _record(self, layer: Gimp.Layer) -> None:
-        hints, kept = (strokes.get_tattoo() if strokes else NO_LAYER for strokes in (self.hints, self.kept))
-        tattoo, photo = layer.get_tattoo(), self.photo.get_tattoo()
-        before = parasites.read_result(layer)
-        limited = layer.get_mask() is not None and (before.limited if before else self._is_masked)
-        record = ResultRecord(tattoo, photo, hints, layer.get_name(), self.settings, kept, limited)
+        hints, kept = (painted[0].get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
+        tattoo, photo, checksum = layer.get_tattoo(), self.photo.get_tattoo(), pixels.checksum(layer)
+        record = ResultRecord(tattoo, photo, hints, layer.get_name(), self.settings, kept, checksum)
         parasites.write(layer, parasites.RESULT, record)
 
     def _new_image(self, name: str) -> Gimp.Layer:
         copy = self.image.duplicate()
         copy.undo_disable()
         make_rgb(copy)
-        layer = self._insert(_same_place(self.photo, copy), name)
+        layer = self._insert(_same_place(self.what.anchor, copy), name)
         copy.undo_enable()
         return layer
 
@@ -181,11 +202,9 @@ def _position_above(photo: Gimp.Layer) -> int:
     return position
 
 
-def _limits(layer: Gimp.Layer, photo: Gimp.Layer, selected: bool) -> Gimp.LayerMask | None:
-    """A mask, where the selection, the photograph's transparency or its mask leave less than everything."""
+def _limits(layer: Gimp.Layer, photo: Gimp.Layer) -> Gimp.LayerMask | None:
+    """A mask, where the photograph's transparency or its mask leave less than everything."""
     limits = []
-    if selected:
-        limits.append(layer.create_mask(Gimp.AddMaskType.SELECTION))
     if _is_transparent(photo):
         limits.append(photo.create_mask(Gimp.AddMaskType.ALPHA))
     photo_mask = photo.get_mask()

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+import masks
+
 SIDE = 256
 CHANNELS = 4  # R'G'B'A u8
+EVERYTHING = 255
 
 Rectangle = tuple[int, int, int, int]
 
@@ -23,3 +26,9 @@ def is_painted(pixels: bytes) -> bool:
         return False
     alpha = pixels[CHANNELS - 1 :: CHANNELS]
     return alpha.count(0) != len(alpha)
+
+
+def over(upper: bytes, lower: bytes) -> bytes:
+    """Two tiles of one place, R'G'B'A u8, as one: of each pixel the one that covers more, where both do the upper."""
+    mask = bytes(EVERYTHING * (a >= b) for a, b in zip(upper[3::CHANNELS], lower[3::CHANNELS], strict=True))
+    return masks.where(mask, upper, lower)

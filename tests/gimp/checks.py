@@ -27,12 +27,18 @@ Facts = dict[str, Any] | None
 WIDE, HIGH = 6000, 4000  # 24 megapixels
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
 NEW_HINTS, NEW_KEEP = "plug-in-colorize-new-hints", "plug-in-colorize-new-keep"
+SHOW_RESULT = "plug-in-colorize-show-result"
 SERVICE = "plug-in-colorize-service"
 SUCCESS, CALLING_ERROR = Gimp.PDBStatusType.SUCCESS, Gimp.PDBStatusType.CALLING_ERROR
 EXECUTION_ERROR = Gimp.PDBStatusType.EXECUTION_ERROR
 REPLACE = Gimp.ChannelOps.REPLACE
 RED, BLUE = "#b43c28", "#2850c8"
-STUB_VERSIONS = {"GimpUi": "3.0", "Gtk": "3.0", "Gdk": "3.0"}  # of what batch code has not opened itself
+STUB_VERSIONS = {
+    "GimpUi": "3.0",
+    "Gtk": "3.0",
+    "Gdk": "3.0",
+    "Pango": "1.0",
+}  # of what batch code has not opened itself
 STROKE = (100, 262, 50, 10)  # x, y, width, height on the left half of the saucer
 KEPT = (230, 60, 60, 10)  # on the cup
 FAR = {"reach": 1.0, "alike": True}  # settings under which a stroke says something of nearly everything
@@ -292,7 +298,7 @@ def check_keep_layer(bench: Workbench) -> Facts:
 
 
 def check_keep_layers_are_found_as_hint_layers_are(bench: Workbench) -> Facts:
-    """The selected one, else that of the last run; locked, masked, and deleted ones."""
+    """All visible ones; locked, masked, and deleted ones."""
     image, photo = bench.photo(width=200, height=133)
     first = bench.new_keep(image, photo)
     assert image.get_base_type() == Gimp.ImageBaseType.RGB
@@ -305,7 +311,10 @@ def check_keep_layers_are_found_as_hint_layers_are(bench: Workbench) -> Facts:
     spared = raw(bench.with_hints(image, hints))
     assert spared != hinted
     second = bench.new_keep(image, photo)
+    assert raw(bench.with_hints(image, second)) == spared
+    first.set_visible(False)
     assert raw(bench.with_hints(image, second)) == hinted
+    first.set_visible(True)
     first.set_lock_content(True)
     assert raw(bench.with_hints(image, first)) == spared
     image.remove_layer(second)
@@ -526,17 +535,169 @@ def check_mask_being_edited(bench: Workbench) -> Facts:
 
 
 def check_selection_limits_the_result(bench: Workbench) -> Facts:
+    """The first time what is outside stays gray, later as it was; a run without a selection covers all."""
     image, photo = bench.photo(width=200, height=133)
+    whole = pixels(first_result(bench, image, photo), "R'G'B' u8")
     image.select_rectangle(REPLACE, 50, 30, 40, 40)
     layer = bench.colorize(image, photo)
-    mask = pixels(layer.get_mask(), "Y u8")
-    inside = {mask[y * 200 + x] for y in range(30, 70) for x in range(50, 90)}
-    assert inside == {255}, inside
-    assert sum(mask) == 255 * 40 * 40
+    assert layer.get_mask() is None
+    assert opacity(layer) == {(x, y): 255 for x in range(50, 90) for y in range(30, 70)}
     assert not Gimp.Selection.is_empty(image), "the selection is the user's own"
     image.select_rectangle(REPLACE, 100, 30, 40, 40)
     assert bench.colorize(image, photo, saturation=0.5).get_id() == layer.get_id()
-    assert sum(pixels(layer.get_mask(), "Y u8")) == 2 * 255 * 40 * 40, "what is selected now shows, too"
+    assert len(opacity(layer)) == 2 * 40 * 40, "what is selected now shows, too"
+    Gimp.Selection.none(image)
+    assert bench.colorize(image, photo).get_id() == layer.get_id()
+    assert len(opacity(layer)) == 200 * 133
+    assert pixels(layer, "R'G'B' u8") == whole
+    assert len(image.get_layers()) == 2
+
+
+def opacity(layer: Gimp.Layer) -> dict[tuple[int, int], int]:
+    """The places of a layer that are not wholly transparent, and how opaque they are, 1..255."""
+    alpha, width = pixels(layer, "R'G'B'A u8")[3::4], layer.get_width()
+    return {(at % width, at // width): value for at, value in enumerate(alpha) if value}
+
+
+def check_mask_of_the_user_is_never_lost(bench: Workbench) -> Facts:
+    """Nor moved, by runs with and without a selection."""
+    image, photo = bench.photo(width=200, height=133)
+    image.select_rectangle(REPLACE, 50, 30, 40, 40)
+    layer = bench.colorize(image, photo)
+    layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
+    layer.get_mask().fill(Gimp.FillType.WHITE)
+    before = raw(layer.get_mask())
+    bench.colorize(image, photo, saturation=0.5)
+    Gimp.Selection.none(image)
+    bench.colorize(image, photo, saturation=0.7)
+    assert raw(layer.get_mask()) == before
+
+
+def check_what_was_painted_on_the_colours_is_kept(bench: Workbench) -> Facts:
+    """On a hidden copy under the new colours; runs that nobody painted between leave no copy."""
+    image, photo = bench.photo(width=200, height=133)
+    layer = bench.colorize(image, photo)
+    bench.colorize(image, photo, saturation=0.5)
+    assert len(image.get_layers()) == 2
+    bar(image, layer, RED, 20, 20, 60, 40)
+    painted = raw(layer)
+    image.select_rectangle(REPLACE, 100, 30, 40, 40)
+    assert bench.colorize(image, photo).get_id() == layer.get_id()
+    above, kept, below = image.get_layers()
+    assert (above, below) == (layer, photo)
+    assert raw(kept) == painted
+    assert not kept.get_visible()
+    assert layer.get_name() in kept.get_name()
+    Gimp.Selection.none(image)
+    bench.colorize(image, photo)
+    assert len(image.get_layers()) == 3, "kept once"
+    assert raw(kept) == painted
+
+
+def check_retouching_over_the_photograph_is_coloured(bench: Workbench) -> Facts:
+    """What is visible is what is coloured, whichever of the layers is selected, and the colours lie above them all."""
+    image, photo = bench.photo(width=200, height=133)
+    flat = image.duplicate()
+    patch = Gimp.Layer.new(image, "retouch", 200, 133, Gimp.ImageType.GRAYA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(patch, None, 0)
+    bar(image, patch, "#f0f0f0", 40, 30, 60, 40)
+    bar(flat, flat.get_layers()[0], "#f0f0f0", 40, 30, 60, 40)
+    expected = pixels(bench.colorize(flat, flat.get_layers()[0]), "R'G'B' u8")
+    layer = bench.colorize(image, photo)
+    assert pixels(layer, "R'G'B' u8") == expected
+    assert names(image) == [layer.get_name(), "retouch", photo.get_name()]
+    assert bench.colorize(image, patch).get_id() == layer.get_id(), "the patch stands for the photograph"
+    assert bench.with_hints(image, bench.new_hints(image, patch)).get_id() == layer.get_id()
+    image.remove_layer(image.get_layers()[0])
+    image.reorder_item(patch, None, 0)
+    bench.colorize(image, photo)
+    assert names(image) == [layer.get_name(), "retouch", photo.get_name()], "retouching that came later is below, too"
+    patch.set_visible(False)
+    plain = pixels(bench.colorize(image, photo), "R'G'B' u8")
+    patch.set_visible(True)
+    assert plain != expected
+    assert pixels(bench.colorize(image, photo, source="layer"), "R'G'B' u8") == plain
+    return bench.keep("retouched", image, photo)
+
+
+def check_retouched_copy_beside_the_canvas_and_in_a_group(bench: Workbench) -> Facts:
+    """A whole retouched copy in a group over a photograph that hangs over the canvas."""
+    image, photo = bench.photo(width=200, height=133)
+    expected = pixels(first_result(bench, image, photo), "R'G'B' u8")
+    image.resize(150, 100, -30, -20)
+    copy = photo.copy()
+    group = Gimp.GroupLayer.new(image, "retouching")
+    image.insert_layer(group, None, 0)
+    image.insert_layer(copy, group, 0)
+    fill(photo, "Y' u8", bytes(200 * 133))
+    before = state_of(image)
+    layer = bench.colorize(image, photo)
+    assert pixels(layer, "R'G'B' u8") == expected
+    assert names(image) == [layer.get_name(), "retouching", photo.get_name()]
+    assert state_of(image)[0][-1] == before[0][-1]
+    assert len(Gimp.get_images()) == 1, "the copy to look at is gone"
+
+
+def check_text_stands_for_the_photograph_below(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    text = Gimp.TextLayer.new(image, "Title", Gimp.context_get_font(), 20.0, Gimp.Unit.pixel())
+    image.insert_layer(text, None, 0)
+    layer = bench.colorize(image, text)
+    assert (layer.get_width(), layer.get_height()) == (200, 133)
+    assert names(image)[0] == layer.get_name()
+
+
+def check_strokes_on_an_ordinary_layer(bench: Workbench) -> Facts:
+    """They mean nothing, which is said; they are no retouching either, and a script can name the layer."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    plain = pixels(first_result(bench, image, photo), "R'G'B' u8")
+    mine = Gimp.Layer.new(image, "mine", 200, 133, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(mine, None, 0)
+    paint(image, mine, RED, 20, 20, 30, 30)
+    for selected in (photo, mine):
+        bench.refused(WITH_HINTS, image, [selected], says=["mine", "no hint layer"], status=EXECUTION_ERROR)
+    assert pixels(first_result(bench, image, photo), "R'G'B' u8") == plain
+    assert pixels(bench.colorize(image, photo, hints=mine), "R'G'B' u8") != plain
+
+
+def check_hint_layer_from_a_photograph_in_colour(bench: Workbench) -> Facts:
+    """Its own colours, as dabs on a hint layer, bring most of them back."""
+    image, photo = bench.photo("colour")
+    status, hints = bench.call(NEW_HINTS, image, [photo], **{"from-photo": True})
+    assert status == SUCCESS, hints
+    share = len(opacity(hints)) / (hints.get_width() * hints.get_height())
+    assert 0.02 < share < 0.25, share
+    bench.with_hints(image, hints)
+    hints.set_visible(False)
+    return bench.keep("own-colours", image, photo)
+
+
+def check_show_result_only(bench: Workbench) -> Facts:
+    """Hides all layers of strokes, and shows those again; a layer that the user hid stays so; nothing else moves."""
+    image, photo = bench.photo(width=200, height=133)
+    bench.refused(SHOW_RESULT, image, [photo], says=["hint layer"], status=EXECUTION_ERROR)
+    first, second, kept = bench.new_hints(image, photo), bench.new_hints(image, photo), bench.new_keep(image, photo)
+    first.set_visible(False)
+    for expected in ((False, False, False, True), (False, True, True, True), (False, False, False, True)):
+        status, text = bench.call(SHOW_RESULT, image, [photo])
+        assert status == SUCCESS, text
+        assert tuple(layer.get_visible() for layer in (first, second, kept, photo)) == expected
+    first.set_visible(True)
+    second.set_visible(True)
+    paint(image, first, RED, 20, 20, 30, 30)
+    before = raw(bench.with_hints(image, first))
+    bench.call(SHOW_RESULT, image, [photo])
+    assert raw(bench.with_hints(image, photo)) == before, "hidden strokes count as before"
+
+
+def check_numbers_out_of_range_are_errors(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    for name, value in {"vividness": 101.0, "saturation": -0.5, "reach": 7.0}.items():
+        bench.refused(COLORIZE, image, [photo], says=[name, f"{value:g}"], **{name: value})
+    for name, value in {"vividness": 100.0, "saturation": 2.0, "reach": 0.0}.items():
+        bench.colorize(image, photo, **{name: value})
 
 
 def selected(image: Gimp.Image, layer: Gimp.Layer) -> bytes:
@@ -786,15 +947,45 @@ def check_selected_layer_stays_selected(bench: Workbench) -> Facts:
     assert image.get_selected_layers() == [hints]
 
 
-def check_selected_hint_layer_wins(bench: Workbench) -> Facts:
-    """Of two hint layers, the one that the user is painting on."""
+def check_all_visible_hint_layers_count(bench: Workbench) -> Facts:
+    """Whichever is selected; where they lie over each other, the upper one; a hidden one does not, unless all are."""
     image, photo = bench.photo(width=200, height=133)
     first = bench.new_hints(image, photo)
-    plain = raw(bench.with_hints(image, first))
+    bar(image, first, RED, 50, 50, 40, 20)
+    red = raw(bench.with_hints(image, first))
     second = bench.new_hints(image, photo)
-    paint(image, second, RED, 50, 50, 40, 40)
-    assert raw(bench.with_hints(image, second)) != plain
-    assert raw(bench.with_hints(image, first)) == plain
+    bar(image, second, BLUE, 150, 90, 30, 10)
+    both = raw(bench.with_hints(image, second))
+    assert both != red
+    assert raw(bench.with_hints(image, photo)) == raw(bench.with_hints(image, first)) == both
+    second.set_visible(False)
+    assert raw(bench.with_hints(image, photo)) == red
+    first.set_visible(False)
+    assert raw(bench.with_hints(image, photo)) == both, "hidden to look at the result, they still count"
+    for layer in (first, second):
+        layer.set_visible(True)
+    bar(image, second, BLUE, 50, 50, 40, 20)
+    upper = raw(bench.with_hints(image, photo))
+    image.remove_layer(first)
+    assert raw(bench.with_hints(image, photo)) == upper
+
+
+def check_hint_layers_of_two_photographs_stay_apart(bench: Workbench) -> Facts:
+    """Also an ordinary layer that was used for one of them."""
+    image, photo = bench.photo(width=200, height=133)
+    other = Gimp.Layer.new_from_drawable(bench.photo("coffee", width=200, height=133)[1], image)
+    image.insert_layer(other, None, 1)
+    alone = pixels(first_result(bench, image, other, source="layer"), "R'G'B' u8")
+    mine = bench.new_hints(image, photo)
+    bar(image, mine, RED, 50, 50, 40, 20)
+    bench.with_hints(image, mine)
+    used = Gimp.Layer.new(image, "used", 200, 133, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(used, None, 0)
+    bar(image, used, BLUE, 150, 90, 30, 10)
+    bench.colorize(image, photo, hints=used)
+    theirs = bench.new_hints(image, other)
+    bench.colorize(image, other, source="layer")
+    assert pixels(bench.with_hints(image, theirs), "R'G'B' u8") == alone
 
 
 def check_photograph_scaled_since(bench: Workbench) -> Facts:

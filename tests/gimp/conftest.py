@@ -74,6 +74,7 @@ def _put_photographs(workshop: Workshop, photograph: Callable) -> None:
     for name in ("chelsea", "coffee", "rocket"):
         workshop.photo(name, photograph(name).gray)
     workshop.photo("chelsea-16", photograph("chelsea").gray16)
+    workshop.photo("colour", photograph("coffee").rgb)
     workshop.photo("large", np.kron(photograph("astronaut").gray, np.ones((LARGE, LARGE), np.uint8)))
 
 

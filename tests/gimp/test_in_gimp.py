@@ -110,6 +110,14 @@ def test_what_is_kept_has_the_colours_of_a_run_without_strokes(outcomes: Outcome
     assert left < 4
 
 
+def test_dabs_of_a_photographs_own_colours_bring_most_of_them_back(outcomes: Outcomes, photograph: Callable) -> None:
+    own = outcomes.facts("check_hint_layer_from_a_photograph_in_colour")
+    visible, photo = (rgb2lab(outcomes.workshop.kept(own, kind, "rgb")) for kind in ("visible", "photo"))
+    missing, left = np.mean(chroma(photo)), np.mean(chroma(visible - photo))
+    print(f"{outcomes.suite}: of {missing:.1f} ab, dabs of the photograph's own colours leave {left:.1f} away")
+    assert left < missing / 2
+
+
 def test_memory_at_24_megapixels(outcomes: Outcomes) -> None:
     facts = outcomes.facts("check_24_megapixels_of_16_bit")
     peak, idle = facts["daemon"]["peak_rss"], facts["daemon idle"]["rss"]

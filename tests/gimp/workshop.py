@@ -174,14 +174,14 @@ class Workshop:
 
     def run_batch(self, code: str, log: str) -> int:
         """Runs Python code in GIMP without a window."""
-        words = ["gimp-console", "--no-interface", "--no-data", "--no-fonts", "--quit"]
+        words = ["gimp-console", "--no-interface", "--no-data", "--quit"]
         return self.run([*words, "--batch-interpreter=python-fu-eval", "-b", code], log)
 
-    def photo(self, name: str, gray: np.ndarray) -> Path:
-        """Puts a gray plane, uint8 or uint16, into the folder as a PNG file."""
+    def photo(self, name: str, plane: np.ndarray) -> Path:
+        """Puts a gray plane, uint8 or uint16, or a colour picture, uint8, into the folder as a PNG file."""
         file = self.folder / f"{name}.png"
-        interpretation = "grey16" if gray.dtype == np.uint16 else "b-w"
-        pyvips.Image.new_from_array(np.ascontiguousarray(gray), interpretation=interpretation).write_to_file(str(file))
+        interpretation = "srgb" if plane.ndim == 3 else "grey16" if plane.dtype == np.uint16 else "b-w"
+        pyvips.Image.new_from_array(np.ascontiguousarray(plane), interpretation=interpretation).write_to_file(str(file))
         return file
 
     def kept(self, facts: Mapping[str, object], kind: str, what: str) -> np.ndarray:

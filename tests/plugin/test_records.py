@@ -110,3 +110,14 @@ def test_defaults_are_the_client_s() -> None:
     shared = ("model", "saturation", "reach", "alike")
     assert [getattr(options, name) for name in shared] == [getattr(Options(), name) for name in shared]
     assert options.temperature == pytest.approx(Options().temperature, abs=0.005)  # vividness is a whole number
+
+
+def test_tattoos_are_read_back_and_foreign_ones_are_none() -> None:
+    assert records.decode_tattoos(records.encode_tattoos([3, 9])) == [3, 9]
+    for content in FOREIGN:
+        assert all(type(each) is int for each in records.decode_tattoos(content))
+
+
+def test_unknown_source_takes_the_default() -> None:
+    settings = SETTINGS | {"source": "elsewhere"}
+    assert records.decode_result(saved(settings=settings), TATTOO).settings.source == "auto"

@@ -36,3 +36,10 @@ def test_one_pixel_of_black_is_painted(alpha: int, place: int) -> None:
     pixels = bytearray(tiles.CHANNELS * 300)
     pixels[tiles.CHANNELS * place + 3] = alpha
     assert tiles.is_painted(bytes(pixels))
+
+
+def test_over_takes_what_covers_more_and_the_upper_of_two() -> None:
+    red, blue, faint, nothing = b"\xc8\x14\x14\xff", b"\x14\x14\xc8\xff", b"\x14\xc8\x14\x20", b"\x07\x07\x07\x00"
+    upper = red + nothing + faint + red
+    lower = blue + blue + blue + nothing
+    assert tiles.over(upper, lower) == red + blue + blue + red

@@ -5,6 +5,7 @@ from gi.repository import GObject
 def init(argv: list[str] | None) -> None: ...
 
 class AbyssPolicy(int):
+    CLAMP: ClassVar[AbyssPolicy]
     NONE: ClassVar[AbyssPolicy]
 
 class Rectangle:

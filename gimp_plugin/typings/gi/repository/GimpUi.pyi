@@ -10,6 +10,9 @@ class LabelStringWidget(Gtk.Grid):
 
 class ScaleEntry(Gtk.Grid):
     def get_label(self) -> Gtk.Widget: ...
+    def set_bounds(self, lower: float, upper: float, limit_scale: bool) -> None: ...  # True: not of the number's field
+    def set_digits(self, digits: int) -> None: ...
+    def set_increments(self, step: float, page: float) -> None: ...
 
 class ProcedureDialog(Dialog):
     @staticmethod

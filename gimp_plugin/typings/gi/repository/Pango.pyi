@@ -1,0 +1,5 @@
+from typing import ClassVar
+
+class EllipsizeMode(int):
+    END: ClassVar[EllipsizeMode]
+    MIDDLE: ClassVar[EllipsizeMode]
