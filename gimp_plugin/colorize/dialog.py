@@ -104,23 +104,23 @@ def _about(subject: Subject) -> str:
     name, size = photo.get_name(), f"{photo.get_width()} × {photo.get_height()}"
     if subject.merged:
         return _("{layer} and what lies over it, {size}").format(layer=name, size=size)
-    if photo.get_image().get_base_type() == Gimp.ImageBaseType.GRAY:
-        return _("{layer}, {size}; the grayscale image becomes RGB").format(layer=name, size=size)
     return f"{name}, {size}"
 
 
 def _offers(found: Choice) -> list[Gtk.Widget]:
     """What the user is told of this image, and can agree to."""
     widgets: list[Gtk.Widget] = []
+    if found.subject.layer.get_image().get_base_type() == Gimp.ImageBaseType.GRAY:
+        widgets.append(_remark(_("The grayscale image becomes RGB.")))
     if found.unmarked is not None:
         found.marks = True
         text = _("Use what is painted on the ordinary layer “{layer}” as hints")
         widgets.append(_check(text.format(layer=_short(found.unmarked.get_name())), found, "marks"))
     if found.in_colour:
-        widgets.append(_line(_("The photograph is in colour; the new colours come from its lightness alone.")))
+        widgets.append(_remark(_("The photograph is in colour; the new colours come from its lightness alone.")))
         widgets.append(_check(_("Take its own colours as hints"), found, "takes_colours"))
     if found.subject.layer.is_text_layer():
-        widgets.append(_line(_("This is a text, not a photograph.")))
+        widgets.append(_remark(_("This is a text, not a photograph.")))
     return widgets
 
 
@@ -138,6 +138,13 @@ def _line(text: str) -> Gtk.Widget:
     """A line that is cut rather than widening the dialog; the whole of it is its tooltip."""
     label = Gtk.Label(label=text, xalign=0.0, ellipsize=Pango.EllipsizeMode.MIDDLE, max_width_chars=WIDEST)
     label.set_tooltip_text(text)
+    return label
+
+
+def _remark(text: str) -> Gtk.Widget:
+    """A sentence in as many lines as it needs, paler than what can be chosen."""
+    label = Gtk.Label(label=text, xalign=0.0, wrap=True, max_width_chars=WIDEST)
+    label.get_style_context().add_class("dim-label")
     return label
 
 
@@ -180,7 +187,7 @@ def _layer_list(
 
 def _copy_button(config: Gimp.ProcedureConfig) -> Gtk.Widget:
     """Puts the settings on the clipboard as a command, for a folder of photographs."""
-    from colorize_client import command_line
+    from colorize_client.command import command_line
 
     button = Gtk.Button(label=_("Cop_y as Command"), use_underline=True, halign=Gtk.Align.START)
     button.set_tooltip_text(_("A command for the terminal that colours other photographs with these settings"))

@@ -113,8 +113,8 @@ class Preparation:
             later(self._say, _(STAGES.get(stage, (WAITING,))[0]))
 
         found = service.prepare(picture, model, on_progress=show)
-        ready = _("Ready: {model}, on {device}")
-        later(self._say, ready.format(model=_title(found["model"]), device=found["device_name"] or found["device"]))
+        text = _("Ready: {model}, on {device}") if found else _("Ready")  # an older service does not get ready ahead
+        later(self._say, text.format(model=_title(found.get("model", {})), device=found.get("device_name")))
 
 
 def later(function: Callable[..., object], *arguments: object) -> None:
@@ -132,4 +132,4 @@ def _with_licence(model: dict[str, Any]) -> str:
 
 
 def _title(model: dict[str, Any]) -> str:
-    return model.get("title") or model["name"]
+    return str(model.get("title") or model.get("name", ""))

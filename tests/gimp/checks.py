@@ -1004,6 +1004,19 @@ def check_tiny_and_narrow(bench: Workbench) -> Facts:
         assert (layer.get_width(), layer.get_height()) == (width, height)
 
 
+def check_the_readmes_script(bench: Workbench) -> Facts:
+    """It colours every open image, and says which it could not."""
+    images = [bench.photo(name, width=200, height=133)[0] for name in ("chelsea", "coffee")]
+    indexed, _photo = bench.photo("rocket", width=200, height=133)
+    indexed.convert_indexed(Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, "")
+    script = (bench.folder / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    said: list[tuple[object, ...]] = []
+    exec(compile(script, "README.md", "exec"), {"Gimp": Gimp, "print": lambda *words: said.append(words)})
+    assert [len(image.get_layers()) for image in images] == [2, 2]
+    assert len(indexed.get_layers()) == 1
+    assert len(said) == 1 and "indexed" in str(said[0]), said
+
+
 def check_not_a_number(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     image.convert_precision(Gimp.Precision.FLOAT_LINEAR)

@@ -74,6 +74,15 @@ def test_a_painted_hint_changes_the_colours(visit: Visit) -> None:
     assert visit.differs("hinted", "coloured") > 0.1
 
 
+def test_show_result_only_hides_the_strokes_and_shows_them_again(visit: Visit) -> None:
+    assert 0.001 < visit.differs("result-only", "hinted") < 0.1
+    assert visit.differs("strokes-shown", "hinted") < SAME
+
+
+def test_the_settings_can_be_copied_as_a_command(visit: Visit) -> None:
+    assert visit.titles["command"] == "gimp-colorize --alike"
+
+
 def test_update_is_one_undo_step(visit: Visit) -> None:
     assert visit.differs("updated", "painted-again") > 0.1
     assert visit.differs("update-undone", "painted-again") < SAME

@@ -25,7 +25,6 @@ REST_SECONDS, LOOKS = 0.3, 6  # how long, and how often in it, nothing wants the
 REST_SHARE = 0.1  # of a processor that GIMP at rest may use
 PLUG_IN = "plug-ins/colorize/colorize.py"
 CONNECTION = "connection.json"  # in the service's folder once it listens
-TALKING = "ZMQbg"  # begins the names of a plug-in's threads while it talks to the service
 RED = "#c83c1e"
 ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
@@ -62,22 +61,14 @@ def idle() -> None:
 
 
 def answered() -> None:
-    """Waits until the service has answered a dialog."""
+    """Waits until the service has answered a dialog: while one is waited for, the service works."""
     connection = Path(os.environ["GIMP_COLORIZE_STATE"]) / CONNECTION
-
-    def is_answered() -> bool:
-        return connection.exists() and rests() and not any(map(talks, plug_ins()))
-
-    until("the service's answer", is_answered)
+    until("the service's answer", lambda: connection.exists() and rests() and rests())
 
 
 def plug_ins() -> list[Path]:
     """The folders in /proc of all runs of the plug-in."""
     return [process for process in processes() if PLUG_IN in command(process)]
-
-
-def talks(plug_in: Path) -> bool:
-    return any(text(thread / "comm").startswith(TALKING) for thread in plug_in.glob("task/*"))
 
 
 def rested() -> None:
@@ -122,6 +113,15 @@ def screen_at_rest() -> None:
 def shown() -> bytes:
     """The pixels of the screen."""
     return subprocess.run(["import", "-window", "root", "rgb:-"], capture_output=True, check=True).stdout
+
+
+def clipboard() -> str:
+    """The text on the clipboard, as long as the program that put it there runs."""
+    code = """import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gdk, Gtk
+print(Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD).wait_for_text())"""
+    return subprocess.run(["python3", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def command(process: Path) -> str:
@@ -171,6 +171,7 @@ class User:
         self._folder, self.read = folder, translate
         self._window = window(r"GIMP$")
         self._titles: dict[str, str] = {}
+        self._shots = 0
         xdotool("windowsize", "--sync", self._window, 1270, 770)
         xdotool("windowmove", self._window, 0, 0)
         xdotool("mousemove", *ASIDE)
@@ -181,7 +182,8 @@ class User:
         screen_at_rest()
         self._titles[name] = xdotool("getwindowname", self._window)
         (self._folder / "titles.json").write_text(json.dumps(self._titles))
-        file = f"{len(self._titles):02d}-{name}.png"
+        self._shots += 1
+        file = f"{self._shots:02d}-{name}.png"
         subprocess.run(["import", "-window", "root", self._folder / file], check=True)
 
     def key(self, *keys: str) -> None:
@@ -218,6 +220,18 @@ class User:
         xdotool("mousemove", right, bottom, "mouseup", 1, "mousemove", *ASIDE)
         self.key("Return", "p", "ctrl+t")
 
+    def press(self, title: str, *labels: str) -> None:
+        """Presses buttons of a dialog, by the letters that are underlined in them."""
+        xdotool("windowactivate", "--sync", window(title))
+        for label in map(self.read, labels):
+            rested()
+            xdotool("key", f"alt+{label[label.index('_') + 1].lower()}")
+        rested()
+
+    def note(self, name: str, text: str) -> None:
+        """Writes down what was seen elsewhere than on the screen."""
+        self._titles[name] = text
+
     def agree(self, title: str) -> None:
         """Presses the dialog's own button."""
         xdotool("windowactivate", "--sync", window(title))
@@ -245,6 +259,8 @@ def colour_and_undo(user: User) -> None:
     window(title)
     answered()
     user.see("dialog")
+    user.press(title, "Everything _like it", "Cop_y as Command", "Everything _like it")
+    user.note("command", clipboard())
     user.agree(title)
     user.see("coloured")
     user.key("ctrl+z")
@@ -258,11 +274,17 @@ def paint_and_update(user: User) -> None:
     idle()
     user.paint(FIRST_STROKE)
     user.choose("Colorize _with Hints")
-    idle()
+    user.agree("GIMP Message")  # the message that tells of Show Result Only, once
     user.see("hinted")
+    user.key("F9")
+    idle()
+    user.see("result-only")
+    user.choose("Show _Result Only")
+    idle()
+    user.see("strokes-shown")
     user.paint(SECOND_STROKE)
     user.see("painted-again")
-    user.choose("Colorize _with Hints")
+    user.key("F5")
     idle()
     user.see("updated")
     user.key("ctrl+z")

@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 PLUG_IN = REPOSITORY / "gimp_plugin"
 GIMPS_OWN = ("python-eval", "file-png")  # of GIMP's plug-ins, all that batch runs use: the rest would cost seconds
+# As the user gives them in Edit > Keyboard Shortcuts.
+KEYS = {"plug-in-colorize-hints": "F5", "plug-in-colorize-show-result": "F9"}
 POLL = 0.02
 WORK_SECONDS = 0.1  # how often the service's work is written down
 
@@ -150,8 +152,8 @@ class Workshop:
         shutil.copytree(PLUG_IN / "colorize", self.plug_in, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(PLUG_IN / "colorize_client", self.plug_in / "colorize_client")
         shutil.copytree(vendored(), self.plug_in / "vendor")
-        for script in (HERE / "checks.py", HERE / "window.py", HERE.parent / "progress.py"):
-            shutil.copy(script, self.folder)
+        for file in (HERE / "checks.py", HERE / "window.py", HERE.parent / "progress.py", REPOSITORY / "README.md"):
+            shutil.copy(file, self.folder)
         shutil.copytree(PLUG_IN / "typings", self.folder / "typings")
         request = self.folder / "requests" / "launch"
         command = ["/bin/sh", "-c", f"touch {request}; exec sleep 120"]
@@ -162,6 +164,8 @@ class Workshop:
         settings = [f'(config-version "{full}")', f'(plug-in-path "{self.profile}/plug-ins")']
         settings += ["(show-welcome-dialog no)", "(check-updates no)", "(save-session-info no)"]
         (self.profile / "gimprc").write_text("\n".join(settings) + "\n")
+        shortcuts = ['(file-version 1)', *(f'(action "{name}" "{key}")' for name, key in KEYS.items())]
+        (self.profile / "shortcutsrc").write_text("\n".join(shortcuts) + "\n")
 
     def run(self, words: Sequence[str], log: str, environment: Mapping[str, str] | None = None) -> int:
         """Runs a program inside with the profile; what it prints goes to the log, its exit status comes back."""
