@@ -1,4 +1,4 @@
-"""One picture to prepare or colour, the queue in which it waits, and the way of its replies from the worker to the socket."""
+"""A request about a picture, the queue in which it waits, and the way of its replies from the worker to the socket."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_client.paths import StateFolder
 from zmq.auth.thread import ThreadAuthenticator
 
+from colorize_daemon import devices
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.model_store import ModelStore
@@ -131,10 +132,6 @@ def _as_client_error(kind: type[Exception], known: type[ColorizeError]) -> Itera
         raise known(str(error)) from error
 
 
-def _warm_up() -> None:
-    from colorize_engine import colorizer  # noqa: F401 - imported for the time it takes
-
-
 def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
     _check_listen(options)
     state, notifier, handed_over = paths.prepare(), Notifier(), activated_socket()
@@ -165,15 +162,16 @@ def _tick(server: Server, state: StateFolder, notifier: Notifier) -> None:
 @contextmanager
 def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[Worker]:
     outgoing = OutgoingQueue()
+    known = devices.asked_for(options.device)
     worker = Worker(
         make_store(options),
         EmbeddingCache(options.cache_bytes),
         JobQueue(),
         outgoing,
         Counters(),
-        device=options.device,
+        device=known,
         idle_seconds=60.0 * options.idle_unload or None,
-        warm_up=_warm_up if make_store is installed_models else lambda: None,
+        warm_up=lambda: devices.chosen(options.device) if make_store is installed_models else known,
     )
     try:
         yield worker

@@ -16,6 +16,8 @@ from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyM
 from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result
 from colorize_client.picture import HintTiles, picture_key
 
+from colorize_daemon import devices
+from colorize_daemon.devices import Device
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import Job, JobQueue, OutgoingMessage, OutgoingQueue
 from colorize_daemon.model_store import ModelStore, describe
@@ -83,9 +85,9 @@ class Worker:
         cache: embeddings of pictures.
         queue: where jobs come from.
         outgoing: where replies go.
-        device: what was asked for; once a model is loaded, where it runs.
+        device: where the networks run or will run, as far as it is known.
         idle_seconds: without work for so long, models and embeddings are dropped; None for never.
-        warm_up: called once at the start of the thread: imports that take seconds.
+        warm_up: called once at the start of the thread: imports that take seconds; says what device will be used.
     """
 
     store: ModelStore
@@ -93,9 +95,9 @@ class Worker:
     queue: JobQueue
     outgoing: OutgoingQueue
     counters: Counters
-    device: str = "auto"
+    device: Device = Device()
     idle_seconds: float | None = None
-    warm_up: Callable[[], None] = lambda: None
+    warm_up: Callable[[], Device] = Device
     state: str = "idle"
     ready: threading.Event = field(default_factory=threading.Event)  # the warm-up is over
     thread: threading.Thread = field(init=False)
@@ -110,7 +112,7 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            self.warm_up()
+            self.device = self.warm_up()
         except ImportError:
             log.exception("the engine cannot be imported; each request will say so")
         self.ready.set()
@@ -172,7 +174,8 @@ class Worker:
         about = {
             "image_key": image.key,
             "model": describe(record),
-            "device": self.device,
+            "device": self.device.kind,
+            "device_name": self.device.name,
             "uploaded": image.array is not None,
             "encoded": encoded,
         }
@@ -205,7 +208,7 @@ class Worker:
             self._advance(job, "loading")
         with timings.measure("load"):
             colorizer = self.store.get(record)
-        self.device = str(colorizer.device)
+        self.device = devices.named(str(colorizer.device))
         return colorizer
 
     def _embedding(

@@ -351,6 +351,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def card_name() -> str:
+    """The name of the card that "cuda" means; "" where its driver fails, which loading a model will say."""
+    try:
+        return torch.cuda.get_device_name()
+    except RuntimeError:
+        return ""
+
+
 def release_memory() -> None:
     """Give the memory of a card back to it: PyTorch keeps what freed tensors had, for itself. Without CUDA, nothing."""
     torch.cuda.empty_cache()

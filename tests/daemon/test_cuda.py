@@ -171,6 +171,7 @@ def test_the_service_colours_on_the_card(card_service: Client, photograph) -> No
     first = card_service.colorize(picture_of(gray), on_band=plain.on_band)
     second = card_service.colorize(picture_of(gray), STROKES, on_band=hinted.on_band)
     assert first["device"] == second["device"] == card_service.status()["device"] == CARD
+    assert first["device_name"] == card_service.status()["device_name"] == torch.cuda.get_device_name()
     assert (second["uploaded"], second["encoded"]) == (False, False)
     assert second["hint_cells"] > 0
     _, expected = colour(Colorizer.load(SHIPPED["chroma"], "cpu"), gray)

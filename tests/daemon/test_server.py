@@ -198,7 +198,19 @@ def test_models_are_listed_with_one_default(service):
 
 def test_status_says_what_the_issue_promises(service):
     status = service.status()
-    wanted = {"state", "device", "uptime", "models", "counters", "memory", "version", "endpoint", "log", "pid"}
+    wanted = {
+        "state",
+        "device",
+        "device_name",
+        "uptime",
+        "models",
+        "counters",
+        "memory",
+        "version",
+        "endpoint",
+        "log",
+        "pid",
+    }
     assert wanted <= set(status)
     assert {"rss", "peak_rss", "cache_bytes", "cache_budget", "cache_images"} == set(status["memory"])
 

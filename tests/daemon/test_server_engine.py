@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Client, HintTiles, Options, connect, discovery, errors, launcher
+from colorize_client import Cancelled, Client, HintTiles, Options, connect, discovery, errors, launcher
+from colorize_daemon import devices
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
 RED = (200, 40, 40)
+FACTS = ("device", "device_name")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,59 @@ def test_a_photograph_is_coloured_and_a_stroke_changes_it_without_an_upload(engi
     assert np.hypot(*np.moveaxis(chroma, -1, 0)).mean() > 1.0
     under = color.rgb2lab(hinted.pixels)[66:78, 230:270, 1:]
     assert np.median(np.linalg.norm(under - color.rgb2lab(np.array(RED) / 255)[1:], axis=-1)) < 8
+
+
+def test_the_device_is_known_once_the_engine_is_there(engine_service):
+    status = engine_service.status()
+    assert (status["device"], status["device_name"]) == ("cpu", devices.processor())
+
+
+def test_the_device_is_known_before_anything_is_asked_for():
+    """With --device auto: the engine is enough, whose import begins with the first hello; no model has to be loaded."""
+    words = [sys.executable, "-m", "colorize_daemon.main"]
+    with private_state():
+        daemon = subprocess.Popen(words)
+        wait_for(discovery.find_service)
+        with connect(client="tests", launch=False) as client:
+            assert client.status()["device"] in ("", "cpu", "cuda", "mps")
+            wait_for(lambda: client.status()["device"])
+            status = client.status()
+            assert status["device_name"]
+            assert status["models"] == []
+            result = client.prepare(picture_of(noise(40, 60)))
+            assert [result[name] for name in FACTS] == [status[name] for name in FACTS]
+            client.stop()
+        assert daemon.wait() == 0
+
+
+def test_a_prepared_photograph_costs_no_encoding(engine_service, gray):
+    """Another photograph than the tests before: half of theirs."""
+    half, canvas, stages = np.ascontiguousarray(gray[:, ::2]), Canvas(gray.shape[0], gray.shape[1] // 2), set()
+    ready = engine_service.prepare(picture_of(half), on_progress=lambda stage, _: stages.add(stage))
+    before = engine_service.status()["counters"]
+    result = engine_service.colorize(picture_of(half), on_band=canvas.on_band)
+    after = engine_service.status()["counters"]
+    assert (ready["uploaded"], ready["encoded"], stages >= {"upload", "encode"}) == (True, True, True)
+    assert ready["timings"]["encode"] > 0
+    assert (result["timings"]["encode"], result["encoded"], result["uploaded"]) == (0, False, False)
+    assert (after["encodes"], after["uploads"]) == (before["encodes"], before["uploads"])
+    again = Canvas(*half.shape)
+    engine_service.colorize(picture_of(half), on_band=again.on_band)
+    assert np.array_equal(canvas.pixels, again.pixels)
+
+
+def test_preparing_is_cancelled_between_the_engines_steps(engine_service, gray):
+    def enough(stage: str, fraction: float) -> None:
+        if stage == "encode":
+            raise Cancelled
+
+    third = picture_of(np.ascontiguousarray(gray[::3]))
+    before = engine_service.status()["counters"]["encodes"]
+    with pytest.raises(Cancelled):
+        engine_service.prepare(third, on_progress=enough)
+    wait_for(lambda: engine_service.status()["jobs"] == 0)
+    after = engine_service.status()["counters"]["encodes"]
+    assert engine_service.prepare(third)["encoded"] == (after == before)
 
 
 def test_sixteen_bits_come_back_as_sixteen_bits(engine_service, gray):
