@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from dataclasses import asdict, dataclass
 
@@ -27,16 +28,19 @@ class Connection:
 def read(state: StateFolder) -> Connection | None:
     """What the connection file says, None where there is none or it is not a whole one of ours."""
     try:
-        descriptor = os.open(state.connection_file, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(state.connection_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_uid != os.getuid():
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.getuid():
             raise UnsafePlace(f"{state.connection_file} belongs to another user; remove it")
-        content = file.read(MAX_CONNECTION_FILE)
+        content = os.read(descriptor, MAX_CONNECTION_FILE) if stat.S_ISREG(found.st_mode) else b""
+    finally:
+        os.close(descriptor)
     try:
         connection = Connection(**json.loads(content))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return connection if str(connection.endpoint).startswith("ipc://") else None
 

@@ -5,14 +5,38 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from colorize_client import connect, connection_file, discovery, end_by_force, errors, launcher, lock, stopping
-from service_fixtures import PATIENCE, Canvas, alive, noise, picture_of, wait_for
+from colorize_client import (
+    connect,
+    connection_file,
+    discovery,
+    end_by_force,
+    errors,
+    launcher,
+    lock,
+    paths,
+    stop_service,
+    stopping,
+)
+from colorize_client.paths import StateFolder
+from service_fixtures import (
+    PATIENCE,
+    Canvas,
+    alive,
+    noise,
+    picture_of,
+    private_state,
+    start_daemon,
+    wait_for,
+)
 
 TOGETHER = 6
 PROGRAM = "from colorize_client import connect\nwith connect(client='race') as service: print(service.status()['pid'])"
@@ -94,6 +118,14 @@ def test_a_command_that_is_not_there_is_named(state, monkeypatch):
     assert "/no/such/daemon" in caught.value.detail
 
 
+@pytest.mark.parametrize("named", ["daemon 'without an end", "  "])
+def test_a_command_that_is_none_is_a_sentence(state, monkeypatch, named):
+    monkeypatch.setenv(launcher.COMMAND_VARIABLE, named)
+    with pytest.raises(errors.ServiceNotInstalled, match="not found") as caught:
+        connect()
+    assert launcher.COMMAND_VARIABLE in caught.value.detail
+
+
 def test_a_daemon_that_never_listens_is_given_up(state, monkeypatch):
     monkeypatch.setenv(launcher.COMMAND_VARIABLE, shlex.join([sys.executable, "-c", "import time; time.sleep(3)"]))
     with pytest.raises(errors.LaunchFailed) as caught:
@@ -138,6 +170,69 @@ def test_a_daemon_that_hangs_is_ended_by_force(state, monkeypatch):
     wait_for(lambda: not alive(pid))
     with connect() as again:
         assert again.status()["pid"] != pid
+
+
+@pytest.fixture
+def foreign(state: StateFolder) -> Iterator[StateFolder]:
+    """Another folder, in which a service runs; the folder of this test's own programs is `state`, where none does."""
+    with private_state() as other, connect(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv(paths.STATE_VARIABLE, str(state.path))
+        yield other
+
+
+def copy_what_it_says(other: StateFolder, state: StateFolder) -> None:
+    shutil.copy(other.connection_file, state.connection_file)
+
+
+def copy_the_folder(other: StateFolder, state: StateFolder) -> None:
+    for file in (other.connection_file, other.service_lock, other.log):
+        shutil.copy(file, state.path)
+
+
+def announce_by_a_winding_path(other: StateFolder, state: StateFolder) -> None:
+    winding = f"ipc://{state.path}/../../{other.path.relative_to('/tmp')}/service.sock"
+    connection_file.write(state, replace(connection_file.read(other), endpoint=winding))
+
+
+def link_the_socket(other: StateFolder, state: StateFolder) -> None:
+    state.socket.symlink_to(other.socket)
+
+
+LURES = [copy_what_it_says, copy_the_folder, announce_by_a_winding_path, link_the_socket]
+
+
+@pytest.mark.parametrize("lure", LURES)
+def test_a_folder_that_leads_to_foreign_service_has_none(state, foreign, lure):
+    lure(foreign, state)
+    assert discovery.find_service() is None
+    assert not stop_service()
+    assert not end_by_force()
+    assert discovery.probe(foreign.endpoint)
+
+
+def test_a_service_at_a_socket_put_here_is_not_stopped(state, foreign):
+    os.link(foreign.socket, state.socket)
+    assert not stop_service()
+    assert discovery.probe(foreign.endpoint)
+
+
+def test_force_leaves_who_only_reads_the_lock_alone(state):
+    with state.service_lock.open("w") as looking, lock.locked(state.service_lock) as ours:
+        assert ours
+        with subprocess.Popen(["sleep", "60"], pass_fds=[looking.fileno()]) as reader:
+            state.service_lock.write_text(str(reader.pid))
+            assert not end_by_force()
+            assert reader.poll() is None
+            reader.kill()
+
+
+def test_a_service_that_listens_elsewhere_is_found_and_stopped(state):
+    elsewhere = f"ipc://{state.path}/elsewhere.sock"
+    with start_daemon("--endpoint", elsewhere) as daemon:
+        wait_for(discovery.find_service)
+        assert discovery.find_service() == elsewhere
+        assert stop_service()
+        assert daemon.wait(PATIENCE) == 0
 
 
 def test_force_leaves_other_processes_alone(state):
