@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from colorize_client import discovery, lock, paths
@@ -40,13 +41,23 @@ def command() -> list[str]:
     """What starts the service: GIMP_COLORIZE_DAEMON, install.sh's daemon.json, or this interpreter's own package."""
     named = os.environ.get(COMMAND_VARIABLE)
     if named:
-        return shlex.split(named)
+        return _split(named)
     file = Path(__file__).resolve().parent.parent / COMMAND_FILE
     if file.exists():
         return _command_of(file)
     if importlib.util.find_spec("colorize_daemon") is not None:
         return [sys.executable, "-m", "colorize_daemon.main"]
     raise ServiceNotInstalled(f"neither {COMMAND_VARIABLE} nor {file} names the service's command")
+
+
+def _split(named: str) -> list[str]:
+    try:
+        words = shlex.split(named)
+    except ValueError as error:
+        raise ServiceNotInstalled(f"{COMMAND_VARIABLE} cannot be read: {error}") from error
+    if not words:
+        raise ServiceNotInstalled(f"{COMMAND_VARIABLE} names no command")
+    return words
 
 
 def _command_of(file: Path) -> list[str]:
@@ -67,7 +78,7 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
     """
     state, deadline = paths.prepare(), time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with lock.locked(state.launch_lock) as ours:
+        with _turn(state) as ours:
             endpoint = discovery.find_service()
             if endpoint is not None:
                 return endpoint
@@ -75,6 +86,15 @@ def start_once(seconds: float = LAUNCH_SECONDS) -> str:
                 return _start(state, deadline)
         time.sleep(POLL_SECONDS)
     raise LaunchFailed(f"another program is starting the service and did not finish within {seconds:g} s")
+
+
+@contextlib.contextmanager
+def _turn(state: StateFolder) -> Iterator[bool]:
+    """Whether it is this program's turn to start the service; NoPlace where the folder takes no lock."""
+    with contextlib.ExitStack() as stack:
+        with paths.writing(state):
+            ours = stack.enter_context(lock.locked(state.launch_lock))
+        yield ours
 
 
 def _start(state: StateFolder, deadline: float) -> str:
@@ -93,7 +113,8 @@ def _start(state: StateFolder, deadline: float) -> str:
 
 def _spawn(words: list[str], state: StateFolder) -> _Service:
     _started[:] = [process for process in _started if process.poll() is None]
-    descriptor = os.open(state.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with paths.writing(state):
+        descriptor = os.open(state.launch_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         process = _Service(
             words,
@@ -105,8 +126,8 @@ def _spawn(words: list[str], state: StateFolder) -> _Service:
             cwd="/",
             env={name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES},
         )
-    except OSError as error:
-        raise LaunchFailed(f"{shlex.join(words)}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # no such program; a zero byte in its name
+        raise LaunchFailed(f"{shlex.join(words)}: {getattr(error, 'strerror', error)}") from error
     finally:
         os.close(descriptor)
     _started.append(process)

@@ -9,10 +9,10 @@ one is used. A folder that is not ours alone (`privacy`) is refused.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import pwd
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from colorize_client.privacy import check_private
 
 STATE_VARIABLE = "GIMP_COLORIZE_STATE"
 MAX_SOCKET_PATH = 107  # sun_path of Linux, less the closing zero
-_NOT_WRITABLE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT}
+ROOM = 64 << 10  # bytes that a service needs at least: lock, connection file, the first lines of its logs
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,17 @@ def prepare() -> StateFolder:
             _try_writing(state.path)
             return state
         except OSError as error:
-            if error.errno not in _NOT_WRITABLE:
-                raise
-            refusals.append(f"{state.path}: {error.strerror}")
+            refusals.append(f"{state.path} cannot be used: {error.strerror}")
     raise NoPlace("\n".join(refusals))
+
+
+@contextlib.contextmanager
+def writing(state: StateFolder) -> Iterator[None]:
+    """Turns the system's refusal to write in the folder into NoPlace, which names it: a disk may fill at any time."""
+    try:
+        yield
+    except OSError as error:
+        raise NoPlace(f"{error.filename or state.path} cannot be written: {error.strerror}") from error
 
 
 def _make(folder: Path) -> None:
@@ -112,5 +119,8 @@ def _make(folder: Path) -> None:
 
 
 def _try_writing(folder: Path) -> None:
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    """OSError where the folder does not take `ROOM` bytes: a full disk still makes empty files."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(ROOM))
+        file.flush()
+        os.fsync(file.fileno())  # a quota on another machine's disk is found no earlier

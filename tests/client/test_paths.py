@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import stat
+import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from colorize_client import connect, connection_file, discovery, errors, paths
 from colorize_client.connection_file import Connection
 from colorize_client.paths import StateFolder
-from service_fixtures import PATIENCE, wait_for
+from service_fixtures import PATIENCE, start_daemon, wait_for
 
 
 @pytest.fixture
@@ -57,6 +61,68 @@ def test_a_path_too_long_for_a_socket_is_a_sentence(short, monkeypatch):
     with pytest.raises(errors.NoPlace) as caught:
         paths.prepare()
     assert "107" in caught.value.detail
+
+
+DISKS = {"full": "size=16k", "without room for a name": "nr_inodes=1", "read-only": "ro"}
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    """A disk of a few pages, or one that takes nothing, at an existing folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "none", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("only root can mount a disk, and not everywhere")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("disk", "reason"),
+    [
+        ("full", "No space left on device"),
+        ("without room for a name", "No space left on device"),
+        ("read-only", "Read-only file system"),
+    ],
+)
+@pytest.mark.parametrize("below", ["", "new/folder"])
+def test_a_disk_that_takes_nothing_is_named_with_its_folder(state, monkeypatch, disk, reason, below):
+    monkeypatch.setenv(paths.STATE_VARIABLE, str(state.path / below))
+    with small_disk(state.path, DISKS[disk]):
+        for attempt in (paths.prepare, connect):
+            with pytest.raises(errors.NoPlace) as caught:
+                attempt()
+            assert caught.value.detail == f"{state.path / below} cannot be used: {reason}"
+        daemon = start_daemon()
+        _, said = daemon.communicate(timeout=PATIENCE)
+        assert f"{state.path / below} cannot be used: {reason}" in said
+
+
+def test_a_disk_that_takes_only_empty_files_is_named(state):
+    """As a full one does, and here without a disk of its own."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # noqa: E731
+    _, said = start_daemon(preexec_fn=limit).communicate(timeout=PATIENCE)
+    assert said == f"{errors.NoPlace.sentence}\n{state.path} cannot be used: File too large\n"
+
+
+@pytest.mark.parametrize("taken", ["launch.lock", "launch.log"])
+def test_a_folder_in_the_place_of_a_file_is_named(state, taken):
+    (state.path / taken).mkdir()
+    with pytest.raises(errors.NoPlace) as caught:
+        connect()
+    assert caught.value.detail == f"{state.path / taken} cannot be written: Is a directory"
+
+
+@pytest.mark.parametrize("place", ["file/state", "circle/state", "file"])
+def test_a_state_folder_that_cannot_be_is_a_sentence(short, monkeypatch, place):
+    (short / "file").touch(mode=0o600)
+    (short / "circle").symlink_to("circle")
+    monkeypatch.setenv(paths.STATE_VARIABLE, str(short / place))
+    for launch in (True, False):
+        with pytest.raises(errors.ServiceError) as caught:
+            connect(launch=launch)
+        assert str(short / place) in caught.value.detail
 
 
 def loosen(state: StateFolder) -> None:
@@ -128,7 +194,8 @@ def test_the_connection_file_is_whole_and_private(state):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"endpoint": 1}', '{"endpoint": "tcp://1.2.3.4:5", "pid": 1, "protocol": 1}']
+    "content",
+    ["", "{", "[]", "null", "[" * 4000, '{"endpoint": 1}', '{"endpoint": "tcp://1.2.3.4:5", "pid": 1, "protocol": 1}'],
 )
 def test_a_connection_file_of_rubbish_is_as_good_as_none(state, content):
     state.connection_file.write_text(content)
@@ -144,4 +211,10 @@ def test_a_connection_file_cannot_lead_away_from_the_machine(state):
 def test_a_linked_connection_file_is_not_followed(state):
     (state.path / "real.json").write_text("{}")
     state.connection_file.symlink_to("real.json")
+    assert connection_file.read(state) is None
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_no_connection_file(state, make):
+    make(state.connection_file)
     assert connection_file.read(state) is None
