@@ -1,6 +1,5 @@
 """What `gimp-colorize` does, once its words are understood."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from colorize_client.errors import ColorizeError, ServiceNotRunning
 from colorize_cli import CLIENT_NAME
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
+from colorize_cli.terminal import OutputGone, say, say_json
 
 
 def colorize(
@@ -35,6 +35,10 @@ def colorize(
             colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
     except ColorizeError:  # reported with the picture that met it
         report.unreached()
+    except OutputGone as gone:
+        if not gone.unread:
+            report.unreached()
+        raise
     finally:
         report.close()
     return report.failures
@@ -46,9 +50,9 @@ def status(as_json: bool) -> int:
         with connect(client=CLIENT_NAME, launch=False) as service:
             found = service.status()
     except ServiceNotRunning:
-        print(json.dumps({"state": "stopped"}) if as_json else "The service does not run; it starts when it is needed.")
+        _tell({"state": "stopped"}, ["The service does not run; it starts when it is needed."], as_json)
         return 1
-    print(json.dumps(found) if as_json else _table(found))
+    _tell(found, _table(found), as_json)
     return 0
 
 
@@ -56,18 +60,13 @@ def models(as_json: bool) -> int:
     """List the installed models, starting the service if need be."""
     with connect(client=CLIENT_NAME, launch=True) as service:
         found = service.models()
-    if as_json:
-        print(json.dumps(found))
-        return 0
-    for model in found:
-        mark = "  (default)" if model.get("default") else ""
-        print(f"{model.get('name', '')}{mark}\n{_table(_without(model, 'name', 'default', 'card'), '  ')}")
+    _tell(found, [line for model in found for line in _lines_of(model)], as_json)
     return 0
 
 
 def stop(as_json: bool) -> int:
     """End the service, by force where it does not answer; a service that does not run is no failure."""
-    print("The service has stopped." if stop_service(client=CLIENT_NAME) else "The service does not run.")
+    say("The service has stopped." if stop_service(client=CLIENT_NAME) else "The service does not run.")
     return 0
 
 
@@ -78,20 +77,33 @@ COMMANDS: dict[str, Callable[[bool], int]] = {"status": status, "models": models
 _SIZES = ("rss", "peak_rss", "cache_bytes", "cache_budget", "bytes_in", "bytes_out")
 
 
+def _tell(value: Any, lines: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        say_json(value)
+        return
+    for line in lines:
+        say(line)
+
+
+def _lines_of(model: dict[str, Any]) -> list[str]:
+    mark = "  (default)" if model.get("default") else ""
+    return [f"{model.get('name', '')}{mark}", *_table(_without(model, "name", "default", "card"), "  ")]
+
+
 def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _table(values: dict[str, Any], indent: str = "") -> str:
+def _table(values: dict[str, Any], indent: str = "") -> list[str]:
     """One line per value, maps indented below their name."""
     lines = []
     for name, value in values.items():
         label = f"{indent}{name.replace('_', ' ')}"
         if isinstance(value, dict):
-            lines += [f"{label}:", _table(value, indent + "  ")]
+            lines += [f"{label}:", *_table(value, indent + "  ")]
         else:
             lines.append(f"{label}: {_size(value) if name in _SIZES else _text(value)}")
-    return "\n".join(line for line in lines if line)
+    return lines
 
 
 def _text(value: Any) -> str:
@@ -102,5 +114,5 @@ def _text(value: Any) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
+def _size(count: Any) -> str:
+    return f"{count / 1e6:.1f} MB" if isinstance(count, int | float) else _text(count)

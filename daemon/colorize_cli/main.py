@@ -5,12 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from colorize_client import ColorizeError, Options
+from colorize_client.printable import printable
 
-from colorize_cli import VERSION, commands
+from colorize_cli import VERSION, commands, terminal
 from colorize_cli.plan import FORMATS, UsageError, plan
+from colorize_cli.terminal import UNREAD, OutputGone
 
 DONE = 0
 SOME_FAILED = 1
@@ -36,27 +38,45 @@ A folder's hidden files and results of earlier runs (NAME-colorized.EXT) are pas
 --json prints one object per picture: input, output, status "done", format, width, height, bits, seconds, model,
 device, hint_cells, timings, notes; or input, status "failed", code, error, detail.
 
-exit status: 0 all done, 1 some pictures failed, 2 the command was not understood, 130 interrupted
+exit status: 0 all done, 1 some pictures failed, 2 the command was not understood, 130 interrupted, 141 whoever read
+the output (as head does) went away
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: those of the process); returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    terminal.prepare()
     try:
         if words and words[0] in commands.COMMANDS:
             return _service_command(words)
         return _colorize(words)
     except ColorizeError as error:
-        print(f"gimp-colorize: {error.report()}", file=sys.stderr)
+        terminal.complain(*error.report().split("\n"))
+        return SOME_FAILED
+    except OutputGone as gone:
+        if gone.unread:
+            return UNREAD
+        terminal.complain(str(gone))
         return SOME_FAILED
     except KeyboardInterrupt:
-        print("gimp-colorize: interrupted", file=sys.stderr)
+        terminal.complain("interrupted")
         return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose messages go the way of all text: they quote what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        asked_for = file is sys.stdout
+        terminal.put(message, sys.stdout if asked_for else sys.stderr)
+
+
 def _service_command(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"gimp-colorize {words[0]}", description=commands.COMMANDS[words[0]].__doc__)
+    parser = _Parser(prog=f"gimp-colorize {words[0]}", description=commands.COMMANDS[words[0]].__doc__)
     if words[0] != "stop":
         parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(words[1:])
@@ -76,7 +96,7 @@ def _colorize(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gimp-colorize",
         description="Give black-and-white photographs colour.",
         epilog=_EXAMPLES,

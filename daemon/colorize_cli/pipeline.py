@@ -168,7 +168,12 @@ class _Writer:
 
     def write(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
         """Start writing; the outcome of the one before is reported first, so that two at most are in memory."""
-        self._settle()
+        try:
+            self._settle()
+        finally:  # also where that could not be told: what was coloured is written
+            self._begin(job, result, notes, started, summary)
+
+    def _begin(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
         photograph = result.photograph
         if result.depth < photograph.depth:
             notes += (f"JPEG holds 8 bits per channel, of the file's {photograph.depth}",)
@@ -197,5 +202,7 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._settle()
-        self._pool.shutdown()
+        try:
+            self._settle()
+        finally:
+            self._pool.shutdown()

@@ -31,8 +31,8 @@ class PictureError(Exception):
 
 
 def show(path: Path) -> str:
-    """The name of `path` as text that any terminal can print, whatever bytes the file system holds."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """The name of `path` as text, the same in every locale; `os.fsencode` in UTF-8 leads back to its bytes."""
+    return os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
 def sentence_for(error: OSError) -> str:

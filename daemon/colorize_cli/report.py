@@ -1,12 +1,13 @@
 """What the user or the script reads while pictures are coloured: lines, a progress bar, or JSON."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from colorize_client.printable import printable
 from tqdm import tqdm
 
+from colorize_cli import terminal
 from colorize_cli.pipeline import Done
 from colorize_cli.plan import Job
 from colorize_cli.problems import show
@@ -32,7 +33,7 @@ class Report:
         )
 
     def progress(self, job: Job, fraction: float) -> None:
-        self._bar.set_description(job.source.name, refresh=False)
+        self._bar.set_description(printable(job.source.name), refresh=False)
         self._bar.n = self.failures + self.successes + fraction
         self._bar.refresh()
 
@@ -40,7 +41,7 @@ class Report:
         self.successes += 1
         self._advance()
         if self._as_json:
-            self._say(json.dumps(_fields_of(done)))
+            self._say_json(_fields_of(done))
             return
         self._say(f"{show(done.job.source)} -> {show(done.job.target)}")
         for note in done.notes:
@@ -51,10 +52,8 @@ class Report:
         self._advance()
         if self._as_json:
             failure = {"input": show(source), "status": "failed", "code": code, "error": reason, "detail": detail}
-            self._say(json.dumps(failure))
-        self._complain(f"{show(source)}: {reason}")
-        for line in detail.splitlines():
-            self._complain(f"    {line}")
+            self._say_json(failure)
+        self._complain(f"{show(source)}: {reason}", *(f"    {line}" for line in detail.split("\n") if line))
 
     def unreached(self) -> None:
         """Say how many pictures the work did not come to, since the service gave up."""
@@ -70,11 +69,16 @@ class Report:
         self._bar.refresh()
 
     def _say(self, line: str) -> None:
-        tqdm.write(line, file=sys.stdout)
-        sys.stdout.flush()
+        with tqdm.external_write_mode(file=sys.stdout):
+            terminal.say(line)
 
-    def _complain(self, line: str) -> None:
-        tqdm.write(f"gimp-colorize: {line}", file=sys.stderr)
+    def _say_json(self, value: dict[str, Any]) -> None:
+        with tqdm.external_write_mode(file=sys.stdout):
+            terminal.say_json(value)
+
+    def _complain(self, *lines: str) -> None:
+        with tqdm.external_write_mode(file=sys.stderr):
+            terminal.complain(*lines)
 
 
 def _fields_of(done: Done) -> dict[str, Any]:
