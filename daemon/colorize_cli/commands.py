@@ -8,7 +8,7 @@ from colorize_client import Options, connect, stop_service
 from colorize_client.errors import ColorizeError, ServiceNotRunning
 
 from colorize_cli import CLIENT_NAME
-from colorize_cli.plan import Job
+from colorize_cli.plan import Job, LinkedFolder
 from colorize_cli.problems import PictureError
 from colorize_cli.terminal import OutputGone, say, say_json
 
@@ -27,12 +27,16 @@ def colorize(
     from colorize_cli.report import Report
     from colorize_cli.retry import RetryingClient
 
-    report = Report(len(jobs) + len(problems), as_json)
+    report = Report(len(jobs) + sum(not isinstance(problem, LinkedFolder) for problem in problems), as_json)
     try:
         for problem in problems:
-            report.failed(problem.path, problem.reason, "picture")
+            if isinstance(problem, LinkedFolder):
+                report.passed_over(problem)
+            else:
+                report.failed(problem.path, problem.reason, "picture")
         with RetryingClient() as service:
             colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
+        report.summarize()
     except ColorizeError:  # reported with the picture that met it
         report.unreached()
     except OutputGone as gone:

@@ -33,13 +33,16 @@ examples:
 
 Results keep the depth (8 or 16 bits), colour profile, EXIF, resolution and transparency of the file, and its
 lightness. In the same format the pixels keep their order and the orientation tag; another format is written upright.
-A folder's hidden files and results of earlier runs (NAME-colorized.EXT) are passed over.
+Results that are there already are left as they are, and their pictures skipped: a run that was broken off goes on
+where it was. In a folder, hidden files and results (NAME-colorized.EXT) are no photographs, nor are results that are
+named with their photographs, as by *.png. Links to folders are not followed, and said.
 
 --json prints one object per picture: input, output, status "done", format, width, height, bits, seconds, model,
-device, hint_cells, timings, notes; or input, status "failed", code, error, detail.
+device, hint_cells, timings, notes; or input, output, status "skipped", reason; or input, status "failed", code,
+error, detail. It is ASCII, and exact: bytes of names that are no UTF-8 stand as \\udc80 to \\udcff.
 
-exit status: 0 all done, 1 some pictures failed, 2 the command was not understood, 130 interrupted, 141 whoever read
-the output (as head does) went away
+exit status: 0 all done or there already, 1 some pictures failed, 2 the command was not understood, 130 interrupted,
+141 whoever read the output (as head does) went away
 """
 
 

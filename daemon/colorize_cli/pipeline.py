@@ -21,6 +21,7 @@ from colorize_client.errors import (
 )
 from colorize_engine.colour.rows import merge
 
+from colorize_cli.finished import is_finished
 from colorize_cli.hintfile import read_hints
 from colorize_cli.photograph import Photograph, Result
 from colorize_cli.plan import Job
@@ -70,6 +71,8 @@ class Listener(Protocol):
 
     def done(self, done: Done) -> None: ...
 
+    def skipped(self, job: Job) -> None: ...
+
     def failed(self, source: Path, reason: str, code: str, detail: str = "") -> None: ...
 
 
@@ -95,6 +98,9 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
             started = monotonic()
             try:
                 task = reading.result()
+                if task is None:
+                    listener.skipped(job)
+                    continue
                 result, summary = _colour(job, task, settings.options, service, listener)
             except PictureError as problem:
                 listener.failed(job.source, problem.reason, "picture")
@@ -106,8 +112,13 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
                 writer.write(job, result, task.notes, started, summary)
 
 
-def _prepare(job: Job, settings: Settings) -> _Task:
-    """All that can be done without the service: refuse what cannot be written, decode, hash, cut the strokes."""
+def _prepare(job: Job, settings: Settings) -> _Task | None:
+    """All that can be done without the service: refuse what cannot be written, decode, hash, cut the strokes.
+
+    None where the result is there already.
+    """
+    if not settings.overwrite and is_finished(job):
+        return None
     check_target(job.source, job.target, settings.overwrite)
     photograph = read_photograph(job.source)
     check_fits(photograph, job.format)

@@ -21,6 +21,7 @@ FORMAT_OF_SUFFIX = {
 }
 READABLE_SUFFIXES = frozenset(FORMAT_OF_SUFFIX) | {".webp", ".avif", ".heic", ".heif"}
 RESULT_MARK = "-colorized"
+_LINK = "this link to a folder was not followed; name it too for the pictures in it"
 
 
 class UsageError(Exception):
@@ -29,11 +30,19 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture: `source` is read, `target` written in `format` (a key of FORMATS)."""
+    """One picture: `source` is read, `target` written in `format` (a key of FORMATS).
+
+    Named: the user chose the target's own name, so what lies there may be anything.
+    """
 
     source: Path
     target: Path
     format: str
+    named: bool = False
+
+
+class LinkedFolder(PictureError):
+    """A link to a folder below one that was named: it is passed over, and nothing has failed."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class _Found:
 
 
 def plan(inputs: Sequence[Path], output: Path | None, chosen: str | None) -> tuple[list[Job], list[PictureError]]:
-    """Jobs for every picture in `inputs` (files, and folders with all below them), and what cannot be done.
+    """Jobs for every picture in `inputs` (files, and folders with all below them), and what cannot be or is not done.
 
     Raises UsageError where `output` or `chosen` does not fit the inputs.
     """
@@ -51,9 +60,10 @@ def plan(inputs: Sequence[Path], output: Path | None, chosen: str | None) -> tup
     problems: list[PictureError] = []
     for item in inputs:
         found.extend(_find(item, output, problems))
-    found = list({_identity(one.source): one for one in reversed(found)}.values())[::-1]
+    problems = [each for each in problems if not isinstance(each, LinkedFolder) or not _is_below(each.path, inputs)]
+    found = _without_results(list({_identity(one.source): one for one in reversed(found)}.values())[::-1])
     if output is not None and _names_a_file(inputs, output):
-        jobs = [Job(one.source, output, _format_of_output(output, chosen)) for one in found]
+        jobs = [Job(one.source, output, _format_of_output(output, chosen), named=True) for one in found]
     else:
         jobs = _in_folders(found, output, chosen)
     return _without_clashes(jobs, problems)
@@ -80,12 +90,28 @@ def _format_of_output(output: Path, chosen: str | None) -> str:
     return implied
 
 
+def _is_below(link: Path, inputs: Sequence[Path]) -> bool:
+    """Whether what a link leads to is walked anyway."""
+    return any(_identity(link).is_relative_to(_identity(item)) for item in inputs)
+
+
+def _without_results(found: list[_Found]) -> list[_Found]:
+    """Leave out results of an earlier run that were named together with their photographs, as by `*.png`."""
+    folders = {(one.source.parent, name) for one in found for name in (one.source.stem, one.source.name)}
+    return [one for one in found if not _has_original(one.source, folders)]
+
+
+def _has_original(path: Path, originals: set[tuple[Path, str]]) -> bool:
+    return path.stem.endswith(RESULT_MARK) and (path.parent, path.stem.removesuffix(RESULT_MARK)) in originals
+
+
 def _find(item: Path, output: Path | None, problems: list[PictureError]) -> list[_Found]:
     if not isdir(item):
         return [_Found(item, None)]
-    before = len(problems)
-    found = [_Found(path, item) for path in _walk(item, output, problems)]
-    if not found and len(problems) == before:
+    met: list[PictureError] = []
+    found = [_Found(path, item) for path in _walk(item, output, met)]
+    problems.extend(met)
+    if not found and all(isinstance(each, LinkedFolder) for each in met):
         reason = "there is no picture in this folder; name a folder with PNG, TIFF or JPEG files"
         problems.append(PictureError(item, reason))
     return found
@@ -101,6 +127,9 @@ def _walk(folder: Path, output: Path | None, problems: list[PictureError]) -> It
     for here, folders, names in os.walk(folder, onerror=refuse):
         visible = [name for name in sorted(folders) if not name.startswith(".")]
         folders[:] = [name for name in visible if _identity(Path(here, name)) != results]
+        problems.extend(
+            LinkedFolder(path, _LINK) for path in (Path(here, name) for name in folders) if path.is_symlink()
+        )
         yield from (Path(here, name) for name in sorted(names) if _is_candidate(Path(name)))
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from colorize_cli import terminal
 from colorize_cli.pipeline import Done
-from colorize_cli.plan import Job
+from colorize_cli.plan import Job, LinkedFolder
 from colorize_cli.problems import show
 
 
@@ -22,6 +22,7 @@ class Report:
     def __init__(self, total: int, as_json: bool) -> None:
         self.failures = 0
         self.successes = 0
+        self._there: list[Job] = []
         self._total = total
         self._as_json = as_json
         self._bar = tqdm(
@@ -47,6 +48,19 @@ class Report:
         for note in done.notes:
             self._complain(f"{show(done.job.source)}: note: {note}")
 
+    def skipped(self, job: Job) -> None:
+        self._there.append(job)
+        self._bar.total = self._total - len(self._there)  # nothing was done for it: the time that is left must not know
+        self._advance()
+        if self._as_json:
+            names = {"input": show(job.source), "output": show(job.target)}
+            self._say_json({**names, "status": "skipped", "reason": "the result is there already"})
+
+    def passed_over(self, link: LinkedFolder) -> None:
+        if self._as_json:
+            self._say_json({"input": show(link.path), "output": None, "status": "skipped", "reason": link.reason})
+        self._complain(f"{show(link.path)}: {link.reason}")
+
     def failed(self, source: Path, reason: str, code: str, detail: str = "") -> None:
         self.failures += 1
         self._advance()
@@ -57,9 +71,18 @@ class Report:
 
     def unreached(self) -> None:
         """Say how many pictures the work did not come to, since the service gave up."""
-        left = self._total - self.failures - self.successes
+        left = self._total - self.failures - self.successes - len(self._there)
         if left:
             self._complain(f"stopped; {left} more {'picture was' if left == 1 else 'pictures were'} not tried")
+
+    def summarize(self) -> None:
+        """Say what was left as it was, and how to have it made again."""
+        if self._total == len(self._there) == 1:
+            self._complain(f"{show(self._there[0].target)} is there already; --overwrite makes it again")
+        elif self._there:
+            failures = f", {self.failures} failed" if self.failures else ""
+            counts = f"{self.successes} done{failures}, {len(self._there)} there already"
+            self._complain(f"{counts}; --overwrite makes those again")
 
     def close(self) -> None:
         self._bar.close()
