@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from colorize_client import ColorizeError, Options
+from colorize_client.command import flag
+from colorize_client.options import VIVIDNESS_LIMITS
 from colorize_client.printable import printable
 
 from colorize_cli import VERSION, commands, terminal
@@ -87,18 +89,26 @@ def _service_command(words: list[str]) -> int:
 
 
 def _colorize(words: list[str]) -> int:
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_args(words)
     try:
         jobs, problems = plan(given.inputs, given.output, given.format)
     except UsageError as error:
         parser.error(str(error))
-    options = Options(**{each.name: getattr(given, each.name) for each in fields(Options)})
+    options = options_of(given)
     failures = commands.colorize(jobs, problems, options, given.hints, given.keep, given.overwrite, given.json)
     return SOME_FAILED if failures else DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def options_of(given: argparse.Namespace) -> Options:
+    """The request's options among what was typed."""
+    options = Options(**{each.name: getattr(given, each.name) for each in fields(Options)})
+    if given.vividness is None:
+        return options
+    return replace(options, temperature=Options.from_vividness(given.vividness).temperature)
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gimp-colorize",
         description="Give black-and-white photographs colour.",
@@ -117,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
     add("--keep", metavar="PNG", type=Path, help="what hints leave as it is: painted in any colour, else as --hints")
     for each in fields(Options):
-        _add_option(parser, each)
+        _add_option(_with_vividness(parser) if each.name == "temperature" else parser, each)
     add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")
     add("--overwrite", action="store_true", help="replace results that are there already; originals never are")
     add("--json", action="store_true", help="print one JSON object per picture")
@@ -125,8 +135,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Field[Any]) -> None:
-    name, words = "--" + option.name.replace("_", "-"), option.metadata
+def _with_vividness(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Where the temperature is added too: one of the two can be given."""
+    group = parser.add_mutually_exclusive_group()
+    low, high = VIVIDNESS_LIMITS
+    words = f"{low:g} safe, muted colours, {high:g} the liveliest; default {Options().vividness:.0f}, as in GIMP"
+    group.add_argument("--vividness", metavar="V", type=_number(low, high), help=words)
+    return group
+
+
+def _add_option(parser: argparse._ActionsContainer, option: Field[Any]) -> None:
+    name, words = flag(option.name), option.metadata
     if option.default is False:
         parser.add_argument(name, action="store_true", help=words["help"])
         return

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 MAX_OPTION_CHARS = 200
-# Temperatures that the ends of the vividness scale, 0 (cautious) and 100 (vivid), stand for.
+# Users say vividness; the ends of its scale, and the temperatures that they stand for.
+VIVIDNESS_LIMITS = (0.0, 100.0)
 CAUTIOUS, VIVID = 1.0, 0.1
 
 
@@ -40,7 +41,9 @@ class Options:
 
     model: str = _text("", "NAME", "one that `gimp-colorize models` lists")
     saturation: float = _number(1.0, 0.0, 2.0, "S", "%(default)s: as it is")
-    temperature: float = _number(0.37, 0.05, 1.0, "T", "low is vivid, high is cautious; default %(default)s")
+    temperature: float = _number(
+        0.37, 0.05, 1.0, "T", "vividness as the network has it: low is vivid; default %(default)s"
+    )
     alike: bool = _flag("each hint also colours what is like the thing it lies on")
     reach: float = _number(0.5, 0.0, 1.0, "R", "regions around hints: 0 small, 1 large; default %(default)s")
 
