@@ -101,13 +101,15 @@ class JobQueue:
 
 @dataclass(frozen=True)
 class OutgoingMessage:
-    """Frames for a client; `credit` bytes go back to the job once it was sent; `final` ends the job."""
+    """Frames for a client; `credit` bytes go back to the job once it was sent; `final` ends the job, `cancelled` as
+    its client asked."""
 
     client: bytes
     frames: Sequence[Buffer]
     job: Job | None = None
     credit: int = 0
     final: bool = False
+    cancelled: bool = False
 
     @property
     def nbytes(self) -> int:

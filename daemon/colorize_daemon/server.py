@@ -250,8 +250,9 @@ class Server:
         job.stop(reason)
         if self._worker.queue.remove(job):
             request_id = job.request.id
-            reply = messages.JobCancelled(request_id) if isinstance(reason, Cancelled) else failure(request_id, reason)
-            self._deliver(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
+            cancelled = isinstance(reason, Cancelled)
+            reply = messages.JobCancelled(request_id) if cancelled else failure(request_id, reason)
+            self._deliver(OutgoingMessage(job.client, codec.encode(reply), job, final=True, cancelled=cancelled))
 
     # replies
 
@@ -269,6 +270,7 @@ class Server:
     def _deliver(self, message: OutgoingMessage) -> None:
         if message.final and message.job is not None:
             self._jobs.pop((message.client, message.job.request.id), None)
+            self._counters.cancelled += message.cancelled
         queue = self._queues.setdefault(message.client, ClientQueue(time.monotonic()))
         queue.add(message)
         if len(queue.messages) > MAX_UNREAD_MESSAGES:

@@ -38,7 +38,10 @@ NOTHING_KEPT = "The strokes that keep things as they are show nowhere, so nothin
 
 @dataclass
 class Counters:
-    """What the service did since it started; bytes are those of whole messages."""
+    """What the service did since it started; bytes are those of whole messages.
+
+    `cancelled`: jobs that ended without a result since their client asked so or went away.
+    """
 
     uploads: int = 0
     encodes: int = 0
@@ -135,7 +138,8 @@ class Worker:
             log.warning("memory is full, models and pictures leave it: %s", reply.detail)
             self._unload()  # not where the error was caught: as long as it lives, so does what the engine was making
         self.state = "idle"  # before the reply: whoever has it and asks is told the truth
-        self.outgoing.put(OutgoingMessage(job.client, codec.encode(reply), job, final=True))
+        cancelled = isinstance(reply, JobCancelled)
+        self.outgoing.put(OutgoingMessage(job.client, codec.encode(reply), job, final=True, cancelled=cancelled))
 
     def _reply(self, job: Job) -> Reply:
         request_id = job.request.id

@@ -270,6 +270,44 @@ def test_a_vanished_client_stops_its_job(service, shared_state, model):
     assert counters(service)["cancelled"] == before + 1
 
 
+@pytest.mark.parametrize("asked", [1, 3])
+@pytest.mark.parametrize("leaves", [False, True])
+def test_each_cancelled_job_counts_once(service, shared_state, asked, leaves):
+    """A running and a waiting one; cancelled, cancelled several times, and by one who then goes away."""
+    wait_for(lambda: service.status()["jobs"] == 0)
+    before = counters(service)
+    with Dealer(shared_state.endpoint) as dealer:
+        for name in ("running", "waiting"):
+            dealer.send(*ask_for(picture_of(noise(20, 20, seed=20)), name, "slow"))
+        wait_for(lambda: service.status()["jobs"] == 2 and service.status()["state"] == "working")
+        for name in ("waiting", "running") * asked:
+            dealer.ask(id=f"c {name}", type="cancel", target=name)
+        for kind in ["result"] if leaves else ["cancelled", "cancelled"]:
+            dealer.read_until(kind)
+    wait_for(lambda: service.status()["jobs"] == 0 and service.status()["state"] == "idle")
+    after = counters(service)
+    assert (after["cancelled"] - before["cancelled"], after["errors"]) == (2, before["errors"])
+
+
+def test_a_job_that_its_client_gave_up_counts_once(service):
+    before = counters(service)["cancelled"]
+
+    def enough(stage: str, fraction: float) -> None:
+        if stage == "encode":
+            raise Cancelled
+
+    with connect(launch=False) as other, pytest.raises(Cancelled):
+        other.colorize(
+            picture_of(noise(20, 20, seed=21)),
+            options=Options("slow"),
+            on_band=Canvas(20, 20).on_band,
+            on_progress=enough,
+        )
+    wait_for(lambda: service.status()["jobs"] == 0)
+    service.colorize(picture_of(noise(20, 20, seed=22)), on_band=Canvas(20, 20).on_band)
+    assert counters(service)["cancelled"] == before + 1
+
+
 def test_the_queue_is_bounded(service, dealer):
     picture = picture_of(noise(20, 20, seed=9))
     for number in range(20):
