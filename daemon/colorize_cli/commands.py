@@ -1,5 +1,6 @@
 """What `gimp-colorize` does, once its words are understood."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from colorize_client.errors import ColorizeError, ServiceNotRunning
 from colorize_cli import CLIENT_NAME
 from colorize_cli.plan import Job, LinkedFolder
 from colorize_cli.problems import PictureError
-from colorize_cli.terminal import OutputGone, say, say_json
+from colorize_cli.terminal import STARTING, OutputGone, complain, say, say_json
 
 
 def colorize(
@@ -27,14 +28,15 @@ def colorize(
     from colorize_cli.report import Report
     from colorize_cli.retry import RetryingClient
 
-    report = Report(len(jobs) + sum(not isinstance(problem, LinkedFolder) for problem in problems), as_json)
+    failed = sum(not isinstance(problem, LinkedFolder) for problem in problems)
+    report = Report(len(jobs) + failed, as_json, options.model)
     try:
         for problem in problems:
             if isinstance(problem, LinkedFolder):
                 report.passed_over(problem)
             else:
                 report.failed(problem.path, problem.reason, "picture")
-        with RetryingClient() as service:
+        with RetryingClient(report.starting) as service:
             colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
         report.summarize()
     except ColorizeError:  # reported with the picture that met it
@@ -62,10 +64,15 @@ def status(as_json: bool) -> int:
 
 def models(as_json: bool) -> int:
     """List the installed models, starting the service if need be."""
-    with connect(client=CLIENT_NAME, launch=True) as service:
+    with connect(client=CLIENT_NAME, launch=True, on_start=lambda: _say_starting(as_json)) as service:
         found = service.models()
     _tell(found, [line for model in found for line in _lines_of(model)], as_json)
     return 0
+
+
+def _say_starting(as_json: bool) -> None:
+    if not as_json and sys.stderr.isatty():
+        complain(STARTING)
 
 
 def stop(as_json: bool) -> int:

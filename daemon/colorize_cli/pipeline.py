@@ -67,7 +67,7 @@ class Done:
 class Listener(Protocol):
     """Is told, in the main thread, how the work goes."""
 
-    def progress(self, job: Job, fraction: float) -> None: ...
+    def progress(self, job: Job, stage: str, fraction: float) -> None: ...
 
     def done(self, done: Done) -> None: ...
 
@@ -150,7 +150,7 @@ def _colour(
         result.upright[y : y + rows] = merge(gray[y : y + rows], ab, result.pixels.dtype)
 
     def progress(stage: str, fraction: float) -> None:
-        listener.progress(job, fraction)
+        listener.progress(job, stage, fraction)
 
     return result, service.colorize(task.picture, task.hints, task.kept, options, take, progress)
 

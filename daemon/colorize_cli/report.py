@@ -19,12 +19,13 @@ class Report:
     With `as_json` stdout has one JSON object per picture and nothing else; see `gimp-colorize --help`.
     """
 
-    def __init__(self, total: int, as_json: bool) -> None:
+    def __init__(self, total: int, as_json: bool, model: str) -> None:
         self.failures = 0
         self.successes = 0
         self._there: list[Job] = []
         self._total = total
         self._as_json = as_json
+        self._model = model
         self._bar = tqdm(
             total=total,
             unit="picture",
@@ -33,10 +34,21 @@ class Report:
             bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]",
         )
 
-    def progress(self, job: Job, fraction: float) -> None:
+    def starting(self) -> None:
+        """A service is about to be started, which takes seconds."""
+        self._wait_for(terminal.STARTING)
+
+    def progress(self, job: Job, stage: str, fraction: float) -> None:
+        if stage == "loading":
+            self._wait_for(f"loading the model {printable(self._model)}".rstrip() + "…")
+            return
         self._bar.set_description(printable(job.source.name), refresh=False)
         self._bar.n = self.failures + self.successes + fraction
         self._bar.refresh()
+
+    def _wait_for(self, what: str) -> None:
+        if not self._as_json:
+            self._bar.set_description(what)
 
     def done(self, done: Done) -> None:
         self.successes += 1

@@ -1,5 +1,6 @@
 """The retry policy of the command line: connected when first needed; a service that fails is started again, once."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -13,10 +14,11 @@ RETRIED = (ServiceLost, ServiceSilent, ServiceStopping)
 
 
 class RetryingClient:
-    """One connection that outlives the service's end once per picture."""
+    """One connection that outlives the service's end once per picture; `on_start` is told of each service's start."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[], None]) -> None:
         self._client: Client | None = None
+        self._on_start = on_start
 
     def colorize(
         self,
@@ -49,7 +51,7 @@ class RetryingClient:
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = connect(client=CLIENT_NAME, launch=True)
+            self._client = connect(client=CLIENT_NAME, launch=True, on_start=self._on_start)
         return self._client
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from colorize_client.printable import printable
 
+STARTING = "starting the colour service…"
 UNREAD = 141  # as of a program that was ended by its reader's end: 128 + SIGPIPE
 
 

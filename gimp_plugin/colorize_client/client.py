@@ -40,7 +40,12 @@ Answer = messages.Progress | messages.Band | messages.Result | messages.NeedImag
 
 
 def connect(
-    *, client: str = "", launch: bool = True, endpoint: str | None = None, curve: CurveKeys | None = None
+    *,
+    client: str = "",
+    launch: bool = True,
+    endpoint: str | None = None,
+    curve: CurveKeys | None = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Client:
     """A connection to this user's colour service, started if need be.
 
@@ -49,6 +54,7 @@ def connect(
         launch: start the service where none runs; otherwise ServiceNotRunning is raised.
         endpoint: a given service instead of this user's own ("tcp://host:port", with `curve`).
         curve: the keys for it.
+        on_start: called before a service is started, which takes seconds.
 
     Raises:
         ServiceError (not running, not installed, silent, ...), VersionMismatch.
@@ -56,18 +62,21 @@ def connect(
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            return _open(endpoint or _own_endpoint(launch), curve, client)
+            return _open(endpoint or _own_endpoint(launch, on_start), curve, client)
         except ServiceLost as error:  # it was just ending when we came; the next one is ours to start
             if endpoint is not None or time.monotonic() > deadline:
                 raise ServiceNotRunning(f"nothing answers at {endpoint or paths.candidates()}") from error
             time.sleep(RETRY_SECONDS)
 
 
-def _own_endpoint(launch: bool) -> str:
-    endpoint = discovery.find_service() or (launcher.start_once() if launch else None)
-    if endpoint is None:
+def _own_endpoint(launch: bool, on_start: Callable[[], None]) -> str:
+    endpoint = discovery.find_service()
+    if endpoint is not None:
+        return endpoint
+    if not launch:
         raise ServiceNotRunning(f"nothing listens in {', '.join(str(state.path) for state in paths.candidates())}")
-    return endpoint
+    on_start()
+    return launcher.start_once()
 
 
 def _open(endpoint: str, curve: CurveKeys | None, client: str) -> Client:

@@ -1,10 +1,15 @@
 """What the command prints, and where: names that steer terminals, streams that take nothing, text of any kind."""
 
+import contextlib
+import fcntl
 import json
 import os
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import termios
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +200,73 @@ def test_a_terminal_that_has_no_such_letters(album: Path, tmp_path: Path, name: 
     assert b"Traceback" not in failed.stderr
     done = in_shell('"$@"', path, "--json", "--overwrite", **variables)
     assert json.loads(done.stdout)["input"] == str(path)
+
+
+@pytest.fixture
+def no_service(monkeypatch: pytest.MonkeyPatch, run: Callable) -> Iterator[None]:
+    """A folder of its own, in which no service runs; what the test starts there is stopped."""
+    with tempfile.TemporaryDirectory(prefix="gc-", dir="/tmp") as folder:
+        monkeypatch.setenv("GIMP_COLORIZE_STATE", folder)
+        yield
+        assert run("stop").status == 0
+
+
+def on_a_terminal(*words: object) -> tuple[int, str]:
+    """Exit status, and what a user sees on a terminal of 100 columns."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 100, 0, 0))
+    with subprocess.Popen([*COMMAND, *map(str, words)], stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # a terminal without programs ends with an error
+            while part := os.read(ours, 4096):
+                seen += part
+    os.close(ours)
+    return process.returncode, seen.decode()
+
+
+STARTING = "starting the colour service…"
+
+
+def test_a_first_start_says_what_it_waits_for(tmp_path: Path, no_service: None) -> None:
+    path = photo(tmp_path / "a\x1b[31m.png")
+    status, seen = on_a_terminal(path)
+    assert status == 0
+    assert seen.index(STARTING) < seen.index("loading the model…") < seen.index(r"a\x1b[31m.png: ") < seen.index(" -> ")
+    assert "\x1b[31m" not in seen
+    status, seen = on_a_terminal(path, "--overwrite", "--model", "slow-bands")
+    assert STARTING not in seen
+    assert "loading the model slow-bands…" in seen
+
+
+def test_models_say_that_the_service_starts(no_service: None) -> None:
+    status, seen = on_a_terminal("models")
+    assert (status, seen.splitlines()[0]) == (0, f"gimp-colorize: {STARTING}")
+    assert STARTING not in on_a_terminal("models")[1]
+
+
+@pytest.mark.parametrize("words", [["models", "--json"], ["a.png", "--json"]])
+def test_json_says_nothing_of_waiting(tmp_path: Path, no_service: None, monkeypatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "a.png")
+    status, seen = on_a_terminal(*words)
+    assert status == 0
+    assert "starting" not in seen
+    assert "loading" not in seen
+
+
+def test_a_pipe_is_told_nothing_of_waiting(tmp_path: Path, no_service: None, run: Callable) -> None:
+    done = run(photo(tmp_path / "a.png"))
+    assert (done.status, done.err) == (0, "")
+
+
+def test_progress_counts_what_is_to_be_done(tmp_path: Path, run: Callable) -> None:
+    for name in "abc":
+        photo(tmp_path / f"{name}.png")
+    assert run(tmp_path / "a.png", tmp_path / "b.png").status == 0
+    status, seen = on_a_terminal(tmp_path)
+    assert status == 0
+    assert "1 done, 2 there already" in seen
+    assert "| 0.0/1 [" in seen
+    assert "| 1.0/1 [" in seen
+    assert "/3 [" not in seen[seen.index("/1 [") :]
