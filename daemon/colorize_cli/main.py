@@ -34,7 +34,8 @@ examples:
                                                  smaller regions, and none over what is painted on faces.png
 
 Results keep the depth (8 or 16 bits), colour profile, EXIF, resolution and transparency of the file, and its
-lightness. In the same format the pixels keep their order and the orientation tag; another format is written upright.
+lightness (L under D65; under D50, as GIMP has it, it is 0.1 to 0.3 off on average). In the same format the pixels
+keep their order and the orientation tag; another format is written upright.
 Results that are there already are left as they are, and their pictures skipped: a run that was broken off goes on
 where it was. In a folder, hidden files and results (NAME-colorized.EXT) are no photographs, nor are results that are
 named with their photographs, as by *.png. Links to folders are not followed, and said.
