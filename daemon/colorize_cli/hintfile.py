@@ -7,8 +7,8 @@ import pyvips
 from colorize_client import HintTiles
 
 from colorize_cli import profiles
+from colorize_cli.opening import open_picture
 from colorize_cli.problems import PictureError
-from colorize_cli.reading import open_picture
 
 TILE_SIDE = 256
 # Two sizes have the same aspect where scaling one to the other misses by at most this share: a pixel in a thousand.
@@ -21,7 +21,7 @@ def read_hints(path: Path, width: int, height: int) -> HintTiles:
     A picture of another size but the same aspect is scaled, its colours weighted by their alpha. Where all is
     transparent there are no tiles. Raises PictureError: unreadable, no transparency, another aspect.
     """
-    image = open_picture(path).autorot()
+    image = open_picture(path).image.autorot()
     if not image.hasalpha():
         raise PictureError(path, "it has no transparent areas, so nothing says what is painted; save it with alpha")
     _check_aspect(path, image, width, height)

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from colorize_cli import metadata
+from colorize_cli.metadata import Metadata
 
 # EXIF orientation: from the order of pixels in the file to upright. Each is a view, so what is written through the
 # upright view of an array lands in the file's order.
@@ -35,12 +37,13 @@ class Photograph:
         form: the file's format: png, tiff, jpeg, webp or heif.
         gray: sRGB-encoded luminance, upright, (H, W) uint8 or uint16, contiguous.
         alpha: upright, (H, W) uint8 or uint16 as `depth` says; None where the picture is opaque.
+        extras: channels that are neither colour nor transparency, as a scanner's infrared; each as `alpha`.
         depth: bits per channel of the file, 8 or 16; 32-bit files count as 16.
         profile: the RGB profile that the result carries, None where the file names none.
         converts: whether the result's values are in `profile` rather than sRGB.
         orientation: EXIF's 1..8, from the file's order of pixels to upright.
-        resolution: pixels per millimetre, horizontal and vertical.
-        metadata: libvips' fields to carry over, name -> (GType, value).
+        resolution: pixels per millimetre, horizontal and vertical; None where the file names none.
+        metadata: blocks to carry over.
         notes: sentences on what the result cannot keep.
     """
 
@@ -48,12 +51,13 @@ class Photograph:
     form: str
     gray: np.ndarray = field(repr=False)
     alpha: np.ndarray | None = field(repr=False)
+    extras: tuple[np.ndarray, ...] = field(repr=False)
     depth: int
     profile: bytes | None = field(repr=False)
     converts: bool
     orientation: int
-    resolution: tuple[float, float]
-    metadata: dict[str, tuple[int, Any]] = field(repr=False)
+    resolution: tuple[float, float] | None
+    metadata: Metadata = field(repr=False)
     notes: tuple[str, ...]
 
     @property
@@ -86,13 +90,34 @@ class Result:
         shape = (photograph.height, photograph.width, 3)
         self.pixels, self.upright = _turned(shape, np.dtype(np.uint16 if deep else np.uint8), self.orientation)
 
-    def alpha(self) -> np.ndarray | None:
-        """Alpha (h, w) in the order of the new file, None where opaque."""
-        if self.photograph.alpha is None:
-            return None
-        plane, view = _turned(self.photograph.alpha.shape, self.photograph.alpha.dtype, self.orientation)
-        view[:] = self.photograph.alpha
+    def beside_colour(self) -> list[np.ndarray]:
+        """Alpha where not opaque, and in TIFF the other channels; each (h, w) in the order of the new file."""
+        alpha = [] if self.photograph.alpha is None else [self.photograph.alpha]
+        extras = self.photograph.extras if self.form == "tiff" else ()
+        return [self._in_order(plane) for plane in (*alpha, *extras)]
+
+    def _in_order(self, view: np.ndarray) -> np.ndarray:
+        plane, turned = _turned(view.shape, view.dtype, self.orientation)
+        turned[:] = view
         return plane
+
+    def metadata(self) -> Metadata:
+        """The photograph's metadata, true of this file's pixels."""
+        height, width = self.pixels.shape[:2]
+        moved = self.orientation != self.photograph.orientation
+        return metadata.for_result(self.photograph.metadata, self.orientation, moved, width, height)
+
+    def notes(self) -> list[str]:
+        """Sentences on what this format cannot hold."""
+        photograph, notes = self.photograph, []
+        if self.depth < photograph.depth:
+            notes.append(f"JPEG holds 8 bits per channel, of the file's {photograph.depth}")
+        if photograph.extras and self.form != "tiff":
+            notes.append(
+                f"{self.form.upper()} cannot hold the file's channels beside colour (as a scanner's infrared); "
+                "use --format tiff to keep them"
+            )
+        return notes + list(metadata.losses(photograph.metadata, self.form))
 
 
 def _turned(shape: tuple[int, ...], dtype: np.dtype, orientation: int) -> tuple[np.ndarray, np.ndarray]:

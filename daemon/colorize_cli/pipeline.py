@@ -186,9 +186,7 @@ class _Writer:
 
     def _begin(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
         photograph = result.photograph
-        if result.depth < photograph.depth:
-            notes += (f"JPEG holds 8 bits per channel, of the file's {photograph.depth}",)
-        notes += tuple(summary.get("notes", ()))
+        notes += (*result.notes(), *summary.get("notes", ()))
         done = Done(job, photograph.width, photograph.height, result.depth, 0.0, summary, notes)
         writing = self._pool.submit(write_result, result, job.target, self._overwrite)
         self._pending = (writing, done, started)

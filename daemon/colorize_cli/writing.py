@@ -3,7 +3,8 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os.path import exists, isdir  # of pathlib's own, some raise where a folder may not be searched
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any
 import numpy as np
 import pyvips
 
-from colorize_cli import metadata, profiles
+from colorize_cli import metadata, pngchunks, profiles, tifftags
 from colorize_cli.photograph import Photograph, Result
 from colorize_cli.problems import PictureError, sentence_for
 from colorize_cli.tifftags import BrokenTags
 
+_EXTRA = 0  # TIFF's word for a channel that is not said to be something
+_STRAIGHT_ALPHA = 2
+_SOI = b"\xff\xd8"  # the mark of JPEG
+_MM_PER_INCH = 25.4
+_RESOLUTION_TAGS = frozenset((tifftags.X_RESOLUTION, tifftags.Y_RESOLUTION, tifftags.RESOLUTION_UNIT))
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("pngsave_target", {"compression": 6}),
     "tiff": ("tiffsave_target", {"compression": "deflate", "predictor": "horizontal"}),
@@ -56,9 +62,11 @@ def write_result(result: Result, target: Path, overwrite: bool) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _replacing(target, overwrite) as descriptor:
-            getattr(_assemble(result), saver)(pyvips.Target.new_to_descriptor(descriptor), **options)
             if result.form == "tiff":
-                metadata.finish_tiff(descriptor, result.photograph.metadata)
+                getattr(_assemble(result), saver)(pyvips.Target.new_to_descriptor(descriptor), keep="icc", **options)
+                _finish_tiff(result, descriptor)
+            else:
+                _Rewriter(descriptor, _head_of(result)).save(_assemble(result), saver, options)
     except OSError as error:
         raise PictureError(target, sentence_for(error)) from error
     except pyvips.Error as error:
@@ -95,11 +103,95 @@ def _assemble(result: Result) -> pyvips.Image:
         image = profiles.from_srgb(image, photograph.profile, result.depth)
     elif photograph.profile is not None:
         image = profiles.with_profile(image, photograph.profile)
-    alpha = result.alpha()
-    if alpha is not None:
-        image = image.bandjoin(_image(alpha))
-    image = image.copy(xres=photograph.resolution[0], yres=photograph.resolution[1])
-    return metadata.set_fields(image, photograph.metadata, result.orientation)
+    beside = result.beside_colour()
+    if beside:
+        image = image.bandjoin([_image(plane) for plane in beside])
+    if photograph.resolution is not None:
+        image = image.copy(xres=photograph.resolution[0], yres=photograph.resolution[1])
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", result.orientation)
+    return image
+
+
+def _finish_tiff(result: Result, descriptor: int) -> None:
+    found, photograph = result.metadata(), result.photograph
+    kinds = [_STRAIGHT_ALPHA] * (photograph.alpha is not None) + [_EXTRA] * len(photograph.extras)
+    shorts = {tifftags.ORIENTATION: (result.orientation,)} | ({tifftags.EXTRA_SAMPLES: tuple(kinds)} if kinds else {})
+    dropped = frozenset() if photograph.resolution is not None else _RESOLUTION_TAGS
+    with open(os.dup(descriptor), "r+b") as file:
+        tifftags.rewrite_tiff(file, found.exif, metadata.tiff_tags(found), shorts, dropped)
+
+
+_Head = Callable[[bytes], bytes | None]  # the beginning of a file as it is to be; None where more of it is needed
+
+
+def _head_of(result: Result) -> _Head:
+    """How the beginning that libvips writes is changed: its metadata added, no resolution where there was none."""
+    found, resolution = result.metadata(), result.photograph.resolution
+
+    def jpeg(head: bytes) -> bytes | None:
+        if len(head) < len(_SOI):
+            return None
+        return _SOI + _jfif(resolution) + metadata.jpeg_segments(found) + head[len(_SOI) :]
+
+    def png(head: bytes) -> bytes | None:
+        start = pngchunks.pixels_at(head)
+        if start is None:
+            return None
+        before = head[:start] if resolution else pngchunks.without(head[:start], b"pHYs")
+        return before + metadata.png_chunks(found) + head[start:]
+
+    return jpeg if result.form == "jpeg" else png
+
+
+def _jfif(resolution: tuple[float, float] | None) -> bytes:
+    """The segment that JPEG begins with (JFIF 1.02), which libvips leaves to metadata that it is not to write."""
+    unit, across, down = 0, 1, 1
+    if resolution is not None:
+        unit, (across, down) = 1, (min(65535, max(1, round(value * _MM_PER_INCH))) for value in resolution)
+    return struct.pack(">2sH5sHBHHBB", b"\xff\xe0", 16, b"JFIF\0", 0x102, unit, across, down, 0, 0)
+
+
+class _Rewriter:
+    """Puts a file on the disk as libvips writes it, but for its beginning."""
+
+    def __init__(self, descriptor: int, head: _Head) -> None:
+        self._descriptor = descriptor
+        self._head = head
+        self._begun: bytes | None = b""  # what has come so far, None once the beginning is written
+        self._error: OSError | None = None
+
+    def save(self, image: pyvips.Image, saver: str, options: dict[str, Any]) -> None:
+        """Raises OSError where the disk takes no more, pyvips.Error for all else."""
+        target = pyvips.TargetCustom()
+        target.on_write(self._take)
+        try:
+            getattr(image, saver)(target, keep="icc", **options)
+        except pyvips.Error:
+            if self._error is not None:
+                raise self._error from None
+            raise
+        if self._begun is not None:
+            raise pyvips.Error("the file that was written has no beginning")
+
+    def _take(self, data: bytes) -> int:
+        try:
+            self._write(bytes(data))
+        except OSError as error:  # libvips asks for a number only, and calls from C
+            self._error = error
+            return -1
+        return len(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._begun is not None:
+            self._begun += data
+            head = self._head(self._begun)
+            if head is None:
+                return
+            data, self._begun = head, None
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
 
 def _image(pixels: np.ndarray) -> pyvips.Image:
