@@ -39,6 +39,8 @@ def colorize(
         with RetryingClient(report.starting) as service:
             colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
         report.summarize()
+    except PictureError as problem:
+        report.refused(problem)
     except ColorizeError:  # reported with the picture that met it
         report.unreached()
     except OutputGone as gone:

@@ -7,43 +7,74 @@ import pyvips
 from colorize_client import HintTiles
 
 from colorize_cli import profiles
-from colorize_cli.opening import open_picture
+from colorize_cli.opening import Opened, open_picture, refusal_of
 from colorize_cli.problems import PictureError
 
 TILE_SIDE = 256
 # Two sizes have the same aspect where scaling one to the other misses by at most this share: a pixel in a thousand.
 ASPECT_TOLERANCE = 1e-3
+_PAINTED_ALL_OVER = (
+    "it is opaque all over, so every colour of the photograph would be painted; save the strokes alone, painted on "
+    "transparency"
+)
 
 
-def read_hints(path: Path, width: int, height: int) -> HintTiles:
-    """The painted areas of a transparent picture, over a photograph of width x height seen upright.
+class Strokes:
+    """The pixels of a picture of strokes, 8-bit RGBA in sRGB, to be laid over photographs."""
 
-    A picture of another size but the same aspect is scaled, its colours weighted by their alpha. Where all is
-    transparent there are no tiles. Raises PictureError: unreadable, no transparency, another aspect.
+    def __init__(self, path: Path, rgba: np.ndarray) -> None:
+        self.path = path
+        self._rgba = rgba
+
+    def over(self, width: int, height: int) -> HintTiles:
+        """The painted areas over a photograph of width x height, seen upright; no tiles where nothing is painted.
+
+        A picture of another size but the same aspect is scaled, its colours weighted by their alpha. Raises
+        PictureError: another aspect.
+        """
+        own_height, own_width, _ = self._rgba.shape
+        if (own_width, own_height) == (width, height):
+            return _cut(self._rgba)
+        _check_aspect(self.path, own_width, own_height, width, height)
+        return _cut(_scaled(self._rgba, width, height))
+
+
+def read_strokes(path: Path) -> Strokes:
+    """Strokes painted on transparency, hints or what is kept.
+
+    Raises PictureError, which names this file: unreadable, no transparency, or painted all over.
     """
-    image = open_picture(path).image.autorot()
-    if not image.hasalpha():
+    opened = open_picture(path)
+    if opened.alpha is None:
         raise PictureError(path, "it has no transparent areas, so nothing says what is painted; save it with alpha")
-    _check_aspect(path, image, width, height)
     try:
-        return _cut(_scaled(_rgba(image), width, height).numpy())
+        rgba = _rgba(opened).numpy()
     except pyvips.Error as error:
-        raise PictureError(path, f"it cannot be read ({error.detail.strip()}); save it as PNG again") from error
+        raise PictureError(path, refusal_of(path, error)) from error
+    height, width, _ = rgba.shape
+    if _cut(rgba).cover_all(width, height):
+        raise PictureError(path, _PAINTED_ALL_OVER)
+    return Strokes(path, rgba)
 
 
-def _check_aspect(path: Path, image: pyvips.Image, width: int, height: int) -> None:
-    across, down = width / image.width, height / image.height
-    one_pixel = max(1.0 / image.width, 1.0 / image.height)
+def _check_aspect(path: Path, own_width: int, own_height: int, width: int, height: int) -> None:
+    across, down = width / own_width, height / own_height
+    one_pixel = max(1.0 / own_width, 1.0 / own_height)
     if abs(across / down - 1.0) > max(ASPECT_TOLERANCE, one_pixel):
         reason = (
-            f"it has {image.width} x {image.height} pixels and the photograph {width} x {height}; "
+            f"it has {own_width} x {own_height} pixels and the photograph {width} x {height}; "
             "paint on a layer of the photograph's size"
         )
         raise PictureError(path, reason)
 
 
-def _rgba(image: pyvips.Image) -> pyvips.Image:
-    """8-bit RGBA in sRGB."""
+def _rgba(opened: Opened) -> pyvips.Image:
+    """8-bit RGBA in sRGB, upright."""
+    whole = opened.image.autorot()
+    image = whole[: opened.channels].bandjoin(whole[opened.alpha])
+    if opened.premultiplied:
+        image = image.unpremultiply().cast(whole.format)
+    image = image.copy(interpretation=whole.interpretation)
     if not _in_other_profile(image):
         return image.colourspace("srgb")
     eight = image if image.format == "uchar" else image.colourspace("srgb")
@@ -61,12 +92,11 @@ def _in_other_profile(image: pyvips.Image) -> bool:
         return False
 
 
-def _scaled(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    if (image.width, image.height) == (width, height):
-        return image
+def _scaled(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
+    image = pyvips.Image.new_from_array(rgba).copy(interpretation="srgb")
     across, down = width / image.width, height / image.height
     scaled = image.premultiply().resize(across, vscale=down, kernel="linear").unpremultiply()
-    return scaled.rint().cast("uchar").crop(0, 0, width, height)
+    return scaled.rint().cast("uchar").crop(0, 0, width, height).numpy()
 
 
 def _cut(rgba: np.ndarray) -> HintTiles:

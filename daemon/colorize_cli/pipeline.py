@@ -22,7 +22,7 @@ from colorize_client.errors import (
 from colorize_engine.colour.rows import merge
 
 from colorize_cli.finished import is_finished
-from colorize_cli.hintfile import read_hints
+from colorize_cli.hintfile import Strokes, read_strokes
 from colorize_cli.photograph import Photograph, Result
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
@@ -91,10 +91,11 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
     """Colour every picture, telling `listener` of each; a picture that fails does not stop the others.
 
     Raises ColorizeError where the service fails in a way that would meet every other picture too; pictures that were
-    not reached are then not reported.
+    not reached are then not reported. PictureError, before any is coloured, where a picture of strokes is at fault.
     """
+    hints, kept = (None if path is None else read_strokes(path) for path in (settings.hints, settings.kept))
     with _Writer(listener, settings.overwrite) as writer:
-        for job, reading in _one_ahead(lambda job: _prepare(job, settings), jobs):
+        for job, reading in _one_ahead(lambda job: _prepare(job, hints, kept, settings.overwrite), jobs):
             started = monotonic()
             try:
                 task = reading.result()
@@ -112,32 +113,32 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
                 writer.write(job, result, task.notes, started, summary)
 
 
-def _prepare(job: Job, settings: Settings) -> _Task | None:
+def _prepare(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | None, overwrite: bool) -> _Task | None:
     """All that can be done without the service: refuse what cannot be written, decode, hash, cut the strokes.
 
     None where the result is there already.
     """
-    if not settings.overwrite and is_finished(job):
+    if not overwrite and is_finished(job):
         return None
-    check_target(job.source, job.target, settings.overwrite)
+    check_target(job.source, job.target, overwrite)
     photograph = read_photograph(job.source)
     check_fits(photograph, job.format)
     plane = memoryview(photograph.gray.astype(photograph.gray.dtype.newbyteorder("<"), copy=False)).cast("B")
     picture = Picture(photograph.width, photograph.height, _DTYPES[photograph.gray.dtype], plane)
     _ = picture.key  # computed here, beside the service's work on the picture before
-    hints, kept = (_strokes(path, photograph) for path in (settings.hints, settings.kept))
+    hints, kept = (_painted(strokes, photograph) for strokes in (hint_strokes, kept_strokes))
     empty = [note for tiles, note in ((hints, _NO_HINTS), (kept, _NOTHING_KEPT)) if tiles and not tiles.tiles]
     return _Task(photograph, picture, hints, kept, (*photograph.notes, *empty))
 
 
-def _strokes(path: Path | None, photograph: Photograph) -> HintTiles | None:
-    """What is painted on a picture of strokes; what is wrong with that is said of the photograph, with its name."""
-    if path is None:
+def _painted(strokes: Strokes | None, photograph: Photograph) -> HintTiles | None:
+    """What is painted over a photograph; that it does not fit is said of the photograph, with the strokes' name."""
+    if strokes is None:
         return None
     try:
-        return read_hints(path, photograph.width, photograph.height)
+        return strokes.over(photograph.width, photograph.height)
     except PictureError as problem:
-        raise PictureError(path, str(problem)) from problem
+        raise PictureError(photograph.path, str(problem)) from problem
 
 
 def _colour(

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from colorize_cli import terminal
 from colorize_cli.pipeline import Done
 from colorize_cli.plan import Job, LinkedFolder
-from colorize_cli.problems import show
+from colorize_cli.problems import PictureError, show
 
 
 class Report:
@@ -80,6 +80,12 @@ class Report:
             failure = {"input": show(source), "status": "failed", "code": code, "error": reason, "detail": detail}
             self._say_json(failure)
         self._complain(f"{show(source)}: {reason}", *(f"    {line}" for line in detail.split("\n") if line))
+
+    def refused(self, problem: PictureError) -> None:
+        """Say once what keeps every picture from being coloured."""
+        self._total += 1
+        self.failed(problem.path, problem.reason, "picture")
+        self.unreached()
 
     def unreached(self) -> None:
         """Say how many pictures the work did not come to, since the service gave up."""

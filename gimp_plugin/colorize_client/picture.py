@@ -56,6 +56,12 @@ def picture_key(plane: Array) -> str:
     return digest.hexdigest()
 
 
+# A flattened picture is opaque to its last pixel, but for what scaling or a cut leaves at its edges: on 1000 x 1000
+# pixels, one per cent is a margin of two and a half. Strokes that are meant as such leave far more.
+COVERED_SHARE = 0.99
+_OPAQUE = 255
+
+
 @dataclass(frozen=True)
 class HintTiles:
     """Rectangles cut from a layer with strokes, hints or what is kept, in the photograph's pixels.
@@ -67,6 +73,15 @@ class HintTiles:
 
     tiles: Sequence[tuple[int, int, int, int]]
     data: Sequence[Buffer] = field(repr=False)
+
+    def cover_all(self, width: int, height: int) -> bool:
+        """Whether practically nothing of a picture of width x height is left unpainted.
+
+        Then it is no layer of strokes, but one that was filled or flattened with the photograph: every colour of the
+        picture would be given, and the network would have nothing to say.
+        """
+        opaque = sum(bytes(memoryview(pixels).cast("B")[3::4]).count(_OPAQUE) for pixels in self.data)
+        return opaque >= COVERED_SHARE * width * height
 
     def to_wire(self, width: int, height: int) -> messages.Hints:
         """The hints as they travel; BadHints where a tile does not fit a picture of width x height."""

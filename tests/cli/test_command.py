@@ -216,11 +216,40 @@ def test_what_is_kept_reaches_the_service(tmp_path: Path, run: Callable) -> None
 
 
 @pytest.mark.parametrize("option", ["--hints", "--keep"])
-def test_strokes_that_cannot_be_read_are_named(tmp_path: Path, run: Callable, option: str) -> None:
-    done = run(photo(tmp_path / "one.png"), option, tmp_path / "nowhere.png")
+def test_strokes_that_cannot_be_read_are_named_and_nothing_else(tmp_path: Path, run: Callable, option: str) -> None:
+    photographs = [photo(tmp_path / "one.png"), photo(tmp_path / "two.png")]
+    done = run(*photographs, option, tmp_path / "nowhere.png", "--json")
     assert done.status == 1
-    assert "one.png" in done.err
-    assert "nowhere.png: there is no such file" in done.err
+    assert done.err.count("nowhere.png: there is no such file") == 1
+    assert "one.png" not in done.err
+    assert [Path(item["input"]).name for item in done.objects] == ["nowhere.png"]
+    assert "2 more pictures were not tried" in done.err
+
+
+@pytest.mark.parametrize("option", ["--hints", "--keep"])
+def test_damaged_strokes_are_named(tmp_path: Path, run: Callable, option: str) -> None:
+    painted = np.random.default_rng(1).integers(0, 255, (48, 64, 4), np.uint8)
+    Image.fromarray(painted).save(tmp_path / "strokes.png")
+    whole = (tmp_path / "strokes.png").read_bytes()
+    (tmp_path / "strokes.png").write_bytes(whole[: len(whole) // 2])
+    done = run(photo(tmp_path / "one.png"), option, tmp_path / "strokes.png")
+    assert done.status == 1
+    assert "strokes.png: the file is damaged or cut short" in done.err
+    assert "one.png" not in done.err
+
+
+@pytest.mark.parametrize("option", ["--hints", "--keep"])
+@pytest.mark.parametrize(("margin", "refused"), [(0, True), (1, True), (20, False)])
+def test_a_flattened_picture_is_not_taken_for_strokes(
+    tmp_path: Path, run: Callable, option: str, margin: int, refused: bool
+) -> None:
+    painted = np.full((480, 640, 4), 255, np.uint8)
+    painted[:margin, :, 3] = 0
+    Image.fromarray(painted).save(tmp_path / "strokes.png")
+    done = run(photo(tmp_path / "one.png", 64, 48), option, tmp_path / "strokes.png")
+    assert done.status == int(refused)
+    assert ("strokes.png: it is opaque all over" in done.err) is refused
+    assert ("painted on transparency" in done.err) is refused
 
 
 def test_empty_hints_are_said(tmp_path: Path, run: Callable) -> None:

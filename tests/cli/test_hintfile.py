@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colorize_cli.hintfile import TILE_SIDE, read_hints
+from colorize_cli.hintfile import TILE_SIDE, read_strokes
 from colorize_cli.problems import PictureError
 from PIL import Image
 
@@ -32,7 +32,7 @@ def painted(height: int, width: int, tiles: object) -> np.ndarray:
 def test_only_painted_tiles_are_sent_and_exactly(tmp_path: Path) -> None:
     rgba = clear(600, 700)
     rgba[10, 20], rgba[599, 699] = RED, (1, 2, 3, 7)
-    tiles = read_hints(save(tmp_path / "h.png", rgba), 700, 600)
+    tiles = read_strokes(save(tmp_path / "h.png", rgba)).over(700, 600)
     assert list(tiles.tiles) == [(0, 0, TILE_SIDE, TILE_SIDE), (512, 512, 188, 88)]
     back = painted(600, 700, tiles)
     assert (back[back[..., 3] > 0] == rgba[rgba[..., 3] > 0]).all()
@@ -41,7 +41,7 @@ def test_only_painted_tiles_are_sent_and_exactly(tmp_path: Path) -> None:
 def test_another_size_of_the_same_aspect_is_scaled_by_alpha(tmp_path: Path) -> None:
     rgba = clear(400, 600)
     rgba[100:140, 100:140] = RED
-    back = painted(200, 300, read_hints(save(tmp_path / "h.png", rgba), 300, 200))
+    back = painted(200, 300, read_strokes(save(tmp_path / "h.png", rgba)).over(300, 200))
     opaque = back[..., 3] > 250
     assert opaque[52:68, 52:68].all()
     assert 15 * 15 <= opaque.sum() <= 21 * 21
@@ -52,22 +52,22 @@ def test_another_size_of_the_same_aspect_is_scaled_by_alpha(tmp_path: Path) -> N
 def test_a_thin_stroke_survives_shrinking(tmp_path: Path) -> None:
     rgba = clear(800, 800)
     rgba[:, 401] = RED
-    back = painted(100, 100, read_hints(save(tmp_path / "h.png", rgba), 100, 100))
+    back = painted(100, 100, read_strokes(save(tmp_path / "h.png", rgba)).over(100, 100))
     assert (back[..., 3].max(axis=1) > 0).all()
 
 
 def test_another_aspect_is_refused_with_both_sizes(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"300 x 400 .* 400 x 300"):
-        read_hints(save(tmp_path / "h.png", clear(400, 300)), 400, 300)
+        read_strokes(save(tmp_path / "h.png", clear(400, 300))).over(400, 300)
 
 
 def test_without_transparency_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="transparent areas"):
-        read_hints(save(tmp_path / "h.png", clear(40, 30)[..., :3]), 30, 40)
+        read_strokes(save(tmp_path / "h.png", clear(40, 30)[..., :3])).over(30, 40)
 
 
 def test_nothing_painted_means_no_tiles(tmp_path: Path) -> None:
-    assert list(read_hints(save(tmp_path / "h.png", clear(40, 30)), 30, 40).tiles) == []
+    assert list(read_strokes(save(tmp_path / "h.png", clear(40, 30))).over(30, 40).tiles) == []
 
 
 def test_gray_hints_with_16_bits(tmp_path: Path) -> None:
@@ -76,5 +76,5 @@ def test_gray_hints_with_16_bits(tmp_path: Path) -> None:
     pixels = np.zeros((40, 30, 2), np.uint16)
     pixels[5, 5] = (30000, 65535)
     pyvips.Image.new_from_array(pixels).copy(interpretation="grey16").write_to_file(str(tmp_path / "h.png"))
-    back = painted(40, 30, read_hints(tmp_path / "h.png", 30, 40))
+    back = painted(40, 30, read_strokes(tmp_path / "h.png").over(30, 40))
     assert back[5, 5].tolist() == [117, 117, 117, 255]
