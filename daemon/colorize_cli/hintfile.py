@@ -71,10 +71,7 @@ def _check_aspect(path: Path, own_width: int, own_height: int, width: int, heigh
 def _rgba(opened: Opened) -> pyvips.Image:
     """8-bit RGBA in sRGB, upright."""
     whole = opened.image.autorot()
-    image = whole[: opened.channels].bandjoin(whole[opened.alpha])
-    if opened.premultiplied:
-        image = image.unpremultiply().cast(whole.format)
-    image = image.copy(interpretation=whole.interpretation)
+    image = whole[: opened.channels].bandjoin(whole[opened.alpha]).copy(interpretation=whole.interpretation)
     if not _in_other_profile(image):
         return image.colourspace("srgb")
     eight = image if image.format == "uchar" else image.colourspace("srgb")

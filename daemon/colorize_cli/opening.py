@@ -38,6 +38,7 @@ _MISSING = ("not configured", "not implemented", "nsupported", "not been built i
 _HARMLESS = ("extraneous bytes before marker", "unknown JFIF revision", "Unknown Adobe color transform")
 _JPEG_COMPLAINT = "VipsJpeg: "
 _NO_COMPLAINTS = ("error in tile", "read gave")  # libvips' own, about what it reports otherwise
+_RGBA = 4  # channels
 MAX_COPIED_BYTES = 1 << 30
 
 
@@ -75,7 +76,6 @@ class Opened:
         channels: how many of them are colour.
         alpha: the number of the one that is transparency, None without.
         extras: the numbers of those that are neither, as a scanner's infrared.
-        premultiplied: whether colours are multiplied by alpha.
         light: what colours mean, None where their profile says it, or they are sRGB.
         orientation: EXIF's 1..8.
         has_resolution: whether the file names a resolution in pixels per length.
@@ -88,7 +88,6 @@ class Opened:
     channels: int
     alpha: int | None
     extras: tuple[int, ...] = ()
-    premultiplied: bool = False
     light: Light | None = None
     orientation: int = 1
     has_resolution: bool = False
@@ -359,7 +358,8 @@ def _open_tiff(path: Path, descriptor: int, data: Bytes) -> Opened:
         raise PictureError(path, DAMAGED.format(detail=error)) from error
     page = pages.photograph()
     which: dict[str, Any] = {"page": page.number} | ({"subifd": page.sub} if page.sub >= 0 else {})
-    image = _load(path, descriptor, **which)
+    source = tiffpages.as_icc_lab(_copied(path, data), page) if page.cielab else descriptor
+    image = _load(path, source, **which)
     opened = _channels_of(path, page, image)
     note = pages.note(page)
     opened.notes += [note] if note else []
@@ -370,9 +370,11 @@ def _open_tiff(path: Path, descriptor: int, data: Bytes) -> Opened:
 
 
 def _channels_of(path: Path, page: Page, image: pyvips.Image) -> Opened:
-    """What libvips' bands are, by the page's tags."""
+    """What libvips' bands are, by the page's tags; it has divided colours by alpha where they were multiplied by it."""
     notes: list[str] = []
     light = None
+    if image.bands == _RGBA > page.samples:  # libtiff's own way of reading what it cannot take apart
+        image = image[: page.channels]
     if page.lab:
         image, light = tiffpages.lightness_first(page, image), of_lightness()
         notes.append("CIELAB cannot be kept; the result is in sRGB")
@@ -387,7 +389,6 @@ def _channels_of(path: Path, page: Page, image: pyvips.Image) -> Opened:
         channels,
         alpha=None if place is None else channels + place,
         extras=tuple(channels + at for at in range(len(extras)) if at != place),
-        premultiplied=place is not None and extras[place] == tiffpages.ASSOCIATED,
         light=light,
         notes=notes,
     )

@@ -67,7 +67,7 @@ def _read(opened: Opened) -> Photograph:
 
 
 def _to_integers(opened: Opened) -> pyvips.Image:
-    """The picture with 8 or 16 unsigned bits per channel, its colours not multiplied by alpha."""
+    """The picture with 8 or 16 unsigned bits per channel."""
     image, notes = opened.image, opened.notes
     if image.format == "uint":
         notes.append("the file's 32 bits per channel were read as 16")
@@ -79,15 +79,7 @@ def _to_integers(opened: Opened) -> pyvips.Image:
     elif image.format not in ("uchar", "ushort"):
         reason = f"pixels of type {image.format} cannot be read; save it with 8 or 16 bits per channel"
         raise PictureError(opened.path, reason)
-    return _straight(opened, image) if opened.premultiplied else image
-
-
-def _straight(opened: Opened, image: pyvips.Image) -> pyvips.Image:
-    """Colours as they are, of colours multiplied by alpha."""
-    alpha, most = image[opened.alpha], 255 if image.format == "uchar" else 65535
-    share = (alpha == 0).ifthenelse(1.0, alpha / most)
-    colours = (image[: opened.channels] if image.bands > 1 else image) / share
-    return (colours > most).ifthenelse(most, colours).rint().cast(image.format).bandjoin(image[opened.channels :])
+    return image
 
 
 def _finite(image: pyvips.Image) -> pyvips.Image:

@@ -3,6 +3,7 @@
 Sources: TIFF 6.0; its supplements for ZIP and JPEG; TIFF/EP and DNG 1.7 for what cameras write.
 """
 
+import struct
 from dataclasses import dataclass
 
 import pyvips
@@ -14,6 +15,7 @@ from colorize_cli.tifftags import (
     ORIENTATION,
     PHOTOSHOP,
     RESOLUTION_UNIT,
+    X_RESOLUTION,
     XMP,
     BrokenTags,
     Bytes,
@@ -26,7 +28,7 @@ _SAMPLES, _SUB_FOLDERS = 0x115, 0x14A
 _NUMBERS = frozenset(
     (
         *(_NEW_TYPE, _OLD_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _SUB_FOLDERS),
-        *(EXTRA_SAMPLES, ORIENTATION, RESOLUTION_UNIT),
+        *(EXTRA_SAMPLES, ORIENTATION, X_RESOLUTION, RESOLUTION_UNIT),
     )
 )
 _BLOCKS = frozenset((XMP, IPTC, PHOTOSHOP))
@@ -110,7 +112,7 @@ class Page:
 
     @property
     def has_resolution(self) -> bool:
-        return self.first(RESOLUTION_UNIT, _INCH) in (_INCH, _CENTIMETRE)
+        return X_RESOLUTION in self.numbers and self.first(RESOLUTION_UNIT, _INCH) in (_INCH, _CENTIMETRE)
 
     @property
     def channels(self) -> int:
@@ -120,8 +122,17 @@ class Page:
     @property
     def extras(self) -> tuple[int, ...]:
         """The kind of each sample that is not colour, 0 where the file does not say."""
-        count = max(0, min(self.first(_SAMPLES, 1), MAX_NUMBERS) - (1 if self.photometric == 3 else self.channels))
+        count = max(0, min(self.samples, MAX_NUMBERS) - (1 if self.photometric == 3 else self.channels))
         return (self.numbers.get(EXTRA_SAMPLES, ()) + (0,) * count)[:count]
+
+    @property
+    def samples(self) -> int:
+        return self.first(_SAMPLES, 1)
+
+    @property
+    def cielab(self) -> bool:
+        """Whether the pixels are TIFF's own Lab."""
+        return self.photometric == _LAB
 
     @property
     def lab(self) -> bool:
@@ -192,16 +203,21 @@ def blocks(data: Bytes, page: Page) -> dict[int, Value]:
     return {tag: value for tag, value in reader.values(page.offset, _BLOCKS) if len(value.data) <= MAX_BLOCK_BYTES}
 
 
+def as_icc_lab(data: Bytes, page: Page) -> bytes:
+    """A copy of the file in which a page of CIELAB is called ICC's Lab.
+
+    libvips hands out the values of that as they are, of the other it reads 16 bits only, as signed numbers.
+    """
+    reader, copy = Reader(data), bytearray(data)
+    for tag, _, _, at in reader.entries(page.offset):
+        if tag == _PHOTOMETRIC:
+            struct.pack_into(reader.order + "H", copy, at, _ICC_LAB)
+    return bytes(copy)
+
+
 def lightness_first(page: Page, image: pyvips.Image) -> pyvips.Image:
-    """L of a CIELAB page's picture over the whole range of 8 or 16 bits, and the channels that are not colour."""
-    if image.coding == "labq":  # 8 bits, which libvips packs as if there were 10
-        light = (image.LabQ2Lab()[0] * (1023 / 4 / 100)).rint().cast("uchar")
-        return light.copy(interpretation="b-w")
+    """L of a Lab page's picture over the whole range of 8 or 16 bits, and the channels that are not colour."""
     light = image[0]
-    if image.format == "short":
-        light = light.linear(65535 / 32767, 0.5).cast("ushort")
-    elif image.format == "ushort" and page.photometric == _ICC_LAB:
-        light = light.linear(65535 / _ICC_WHITE, 0.5).cast("ushort")
-    if image.format == "short" or image.bands <= page.channels:
-        return light
-    return light.bandjoin(image[page.channels :])
+    if image.format == "ushort" and page.photometric == _ICC_LAB:
+        light = (light > _ICC_WHITE).ifthenelse(_ICC_WHITE, light).linear(65535 / _ICC_WHITE, 0.5).cast("ushort")
+    return light.bandjoin(image[page.channels :]) if image.bands > page.channels else light

@@ -115,9 +115,11 @@ def _assemble(result: Result) -> pyvips.Image:
 
 def _finish_tiff(result: Result, descriptor: int) -> None:
     found, photograph = result.metadata(), result.photograph
-    kinds = [_STRAIGHT_ALPHA] * (photograph.alpha is not None) + [_EXTRA] * len(photograph.extras)
-    shorts = {tifftags.ORIENTATION: (result.orientation,)} | ({tifftags.EXTRA_SAMPLES: tuple(kinds)} if kinds else {})
+    kinds = (_STRAIGHT_ALPHA,) * (photograph.alpha is not None) + (_EXTRA,) * len(photograph.extras)
+    shorts = {tifftags.EXTRA_SAMPLES: kinds} if kinds else {}
     dropped = frozenset() if photograph.resolution is not None else _RESOLUTION_TAGS
+    if result.orientation == 1:  # what holds without the tag
+        dropped |= {tifftags.ORIENTATION}
     with open(os.dup(descriptor), "r+b") as file:
         tifftags.rewrite_tiff(file, found.exif, metadata.tiff_tags(found), shorts, dropped)
 
