@@ -201,7 +201,7 @@ def _unusual_coding(data: Bytes) -> str | None:
 
 
 def _first_line(error: pyvips.Error) -> str:
-    lines = [line.strip() for line in error.detail.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix(_JPEG_COMPLAINT) for line in error.detail.splitlines() if line.strip()]
     return lines[0] if lines else "no reason given"
 
 

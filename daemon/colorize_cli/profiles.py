@@ -1,6 +1,7 @@
 """Colour profiles (ICC) of photographs: into sRGB and back, through Little CMS in libvips, relative colorimetric.
 
-At 16 bits Little CMS works through tables: L is kept to about 0.02, below L = 10 to about 0.3.
+At 16 bits Little CMS works through tables: L is kept to about 0.02, below L = 10 to about 0.3, and much worse where a
+gray profile is nearly linear. So what consists of curves and a matrix is read by `light`.
 """
 
 from functools import lru_cache
