@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyvips
 
+from colorize_cli.opening import open_picture
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
-from colorize_cli.reading import open_picture
 
 _ENDS = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9"}  # of a TIFF, the directory at its end has been read by then
 _ADVICE = "add --overwrite to replace it, or name another folder with -o"
@@ -29,18 +29,19 @@ def is_finished(job: Job) -> bool:
 
 def _objection(job: Job) -> str:
     """Why the file that has the result's name cannot be the result; "" where it can."""
-    photograph = open_picture(job.source)
+    photograph = open_picture(job.source, patient=True).image
     try:
-        found = open_picture(job.target)
+        opened = open_picture(job.target, patient=True)
     except PictureError:
         return "is no picture"
-    if not str(found.get("vips-loader")).startswith(job.format):
+    if opened.form != job.format:
         return f"is no {job.format.upper()} file"
+    found = opened.image
     if _sides(found) != _sides(photograph):
         return (
             f"has {found.width} x {found.height} pixels, not the photograph's {photograph.width} x {photograph.height}"
         )
-    if found.bands < 3:
+    if opened.channels < 3:
         return "has no colour"
     return "" if _ends(job.target, _ENDS.get(job.format, b"")) else "is cut short"
 

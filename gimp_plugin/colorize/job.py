@@ -11,6 +11,7 @@ import subject
 from gi.repository import Gegl, Gimp
 from progress_bar import Progress
 from records import Settings
+from refusal import Refusal
 from result_layer import Result
 from subject import Subject
 from text import _
@@ -55,7 +56,17 @@ def picture_of(what: Subject) -> Picture:
 def _tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> HintTiles | None:
     from colorize_client import HintTiles
 
-    return HintTiles(*pixels.hint_tiles(painted, photo)) if painted else None
+    if not painted:
+        return None
+    found = HintTiles(*pixels.hint_tiles(painted, photo))
+    if found.cover_all(photo.get_width(), photo.get_height()):
+        raise Refusal(
+            _(
+                "“{layer}” is painted all over, so nothing would be left to colour; paint strokes on a layer that is"
+                " transparent elsewhere, or choose another layer of strokes in Colorize Photo."
+            ).format(layer=painted[0].get_name())
+        )
+    return found
 
 
 def _outside(hints: HintTiles | None, width: int, result: Result) -> HintTiles | None:

@@ -891,6 +891,19 @@ def check_unfit_hint_layers_are_refused(bench: Workbench) -> Facts:
     bench.refused(COLORIZE, image, [photo], says=["another image"], hints=stranger)
 
 
+def check_strokes_all_over_are_refused(bench: Workbench) -> Facts:
+    """A photograph with an alpha channel is no layer of strokes, whatever it is called."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    flat = photo.copy()
+    flat.add_alpha()
+    flat.set_name("Colour hints")
+    image.insert_layer(flat, None, 0)
+    says = ["Colour hints", "all over"]
+    bench.refused(COLORIZE, image, [photo], says=says, status=EXECUTION_ERROR, hints=flat)
+    bench.refused(WITH_HINTS, image, [photo], says=says, status=EXECUTION_ERROR)
+
+
 def check_no_hint_layer(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     bench.refused(WITH_HINTS, image, [photo], says=[photo.get_name(), "New Hint Layer"], status=EXECUTION_ERROR)

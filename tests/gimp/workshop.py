@@ -164,7 +164,7 @@ class Workshop:
         settings = [f'(config-version "{full}")', f'(plug-in-path "{self.profile}/plug-ins")']
         settings += ["(show-welcome-dialog no)", "(check-updates no)", "(save-session-info no)"]
         (self.profile / "gimprc").write_text("\n".join(settings) + "\n")
-        shortcuts = ['(file-version 1)', *(f'(action "{name}" "{key}")' for name, key in KEYS.items())]
+        shortcuts = ["(file-version 1)", *(f'(action "{name}" "{key}")' for name, key in KEYS.items())]
         (self.profile / "shortcutsrc").write_text("\n".join(shortcuts) + "\n")
 
     def run(self, words: Sequence[str], log: str, environment: Mapping[str, str] | None = None) -> int:
