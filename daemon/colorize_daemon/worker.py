@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from colorize_client import codec, messages
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
+State = Literal["idle", "loading", "working"]
 # What PyTorch says in a RuntimeError, for a card's memory, its libraries', and the computer's.
 MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
@@ -101,7 +102,7 @@ class Worker:
     device: Device = Device()
     idle_seconds: float | None = None
     warm_up: Callable[[], Device] = Device
-    state: str = "idle"
+    state: State = "idle"
     ready: threading.Event = field(default_factory=threading.Event)  # the warm-up is over
     thread: threading.Thread = field(init=False)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import service_report
 from colorize_client import ColorizeError
 from gi.repository import Gimp, GLib, Gtk, Pango
 from progress_bar import STAGES, WAITING
@@ -114,7 +115,7 @@ class Preparation:
 
         found = service.prepare(picture, model, on_progress=show)
         text = _("Ready: {model}, on {device}") if found else _("Ready")  # an older service does not get ready ahead
-        later(self._say, text.format(model=_title(found.get("model", {})), device=found.get("device_name")))
+        later(self._say, text.format(model=_title(found.get("model", {})), device=service_report.device(found)))
 
 
 def later(function: Callable[..., object], *arguments: object) -> None:

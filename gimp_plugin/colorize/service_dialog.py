@@ -74,7 +74,7 @@ class ServiceDialog:
         try:
             text = question()
         except ColorizeError as error:
-            text = _failure(error)
+            text = service_report.failure(error, Gimp.version())
         GLib.idle_add(self._finish, text)
 
     def _finish(self, text: str) -> bool:
@@ -88,11 +88,6 @@ class ServiceDialog:
     def _enable(self, enabled: bool) -> None:
         for response in (RESTART, COPY, REFRESH):
             self._dialog.set_response_sensitive(response, enabled)
-
-
-def _failure(error: ColorizeError) -> str:
-    parts = _(error.sentence), error.detail, service_report.versions(Gimp.version())
-    return "\n\n".join(filter(None, parts))
 
 
 def _report() -> str:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gettext
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
+import pytest
 import service_report
+from colorize_client.errors import SENTENCES, ServiceSilent
+from colorize_daemon.model_store import describe
+from colorize_daemon.worker import Counters, State
+from standin_engine import Record
 from version import VERSION
+
+GERMAN = gettext.translation("colorize", Path(service_report.__file__).parent / "locale", ["de"]).gettext
 
 GIMP = "3.2.6"
 MIB = 1 << 20
@@ -58,6 +68,82 @@ def test_card_leaves_out_what_is_empty_and_ends_with_its_text() -> None:
     assert card.endswith("\n\n# Chroma")
     assert "source" not in card
     assert service_report.card({"name": "bare"}) == "Model bare\nname: bare"
+
+
+def test_a_device_by_its_name() -> None:
+    assert service_report.device({"device": "cpu", "device_name": "AMD EPYC 7763, 2 cores"}) == (
+        "AMD EPYC 7763, 2 cores (cpu)"
+    )
+    assert service_report.device({"device": "cuda", "device_name": "NVIDIA H100"}) == "NVIDIA H100 (cuda)"
+    assert service_report.device({"device": "cuda", "device_name": ""}) == "cuda"
+    assert service_report.device({"device": "", "device_name": ""}) == "not known yet"
+
+
+@pytest.fixture
+def german(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_report, "_", GERMAN)
+
+
+STATUS_NOW = {**STATUS, "device": "", "device_name": "", "counters": asdict(Counters(*range(1, 8)))}
+MODEL_NOW = {**describe(Record("chroma")), "loaded": True, "card": "# Chroma"}
+
+
+def rows(text: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize("state", get_args(State))
+def test_every_state_in_german(state: str) -> None:
+    shown = rows(service_report.state({**STATUS_NOW, "state": state}))["Zustand"]
+    assert shown == GERMAN(service_report.STATES[state])
+    assert shown not in (state, service_report.STATES[state])
+
+
+@pytest.mark.usefixtures("german")
+def test_every_counter_in_german() -> None:
+    counters = STATUS_NOW["counters"]
+    shown = rows(service_report.state(STATUS_NOW))["Bisherige Arbeit"].split(", ")
+    assert len(shown) == len(counters)
+    for (name, value), words in zip(counters.items(), shown, strict=True):
+        assert words == f"{GERMAN(service_report.COUNTERS[name])} {value}"
+        assert not words.startswith((name, service_report.COUNTERS[name]))
+
+
+@pytest.mark.usefixtures("german")
+def test_every_row_of_a_model_in_german() -> None:
+    shown = service_report.card(MODEL_NOW)
+    english = {*MODEL_NOW, *service_report.MODEL_FACTS.values()}
+    assert english.isdisjoint(rows(shown))
+    assert {"True", "False", "yes", "no"}.isdisjoint(rows(shown).values())
+    assert {"ja", "nein"} <= set(rows(shown).values())
+    assert shown.endswith("\n\nModellkarte (auf Englisch):\n\n# Chroma")
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize(
+    ("count", "shown"), [("1 core", "AMD EPYC 7763, 1 Kern (cpu)"), ("12 cores", "AMD EPYC 7763, 12 Kerne (cpu)")]
+)
+def test_cores_in_german(count: str, shown: str) -> None:
+    assert service_report.device({"device": "cpu", "device_name": f"AMD EPYC 7763, {count}"}) == shown
+
+
+@pytest.mark.usefixtures("german")
+def test_a_word_from_the_future_is_shown_as_it_came() -> None:
+    text = service_report.state({**STATUS, "state": "dreaming", "device": "npu", "counters": {"naps": 3}})
+    assert {"Zustand: dreaming", "Gerät: npu", "Bisherige Arbeit: naps 3"} <= set(text.splitlines())
+
+
+@pytest.mark.usefixtures("german")
+def test_a_failure_in_german_says_that_its_cause_is_english() -> None:
+    sentence, cause, facts = service_report.failure(ServiceSilent("nothing came for 30 s"), GIMP).split("\n\n")
+    assert sentence == GERMAN(SENTENCES["service-silent"]) != SENTENCES["service-silent"]
+    assert cause == "Ursache (auf Englisch): nothing came for 30 s"
+    assert f"Plugin: {VERSION}" in facts
+
+
+def test_a_failure_without_a_cause() -> None:
+    assert service_report.failure(ServiceSilent(), GIMP).startswith(f"{ServiceSilent.sentence}\n\nGIMP: {GIMP}\n")
 
 
 def test_log_ends_with_its_last_lines(tmp_path: Path) -> None:
