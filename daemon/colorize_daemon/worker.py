@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 
 NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
-State = Literal["idle", "loading", "working"]
 # What PyTorch says in a RuntimeError, for a card's memory, its libraries', and the computer's.
 MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
 NOTHING_KEPT = "The strokes that keep things as they are show nowhere, so nothing was kept."
+
+State = Literal["idle", "loading", "working"]
 
 
 @dataclass
