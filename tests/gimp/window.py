@@ -25,6 +25,7 @@ REST_SECONDS, LOOKS = 0.3, 6  # how long, and how often in it, nothing wants the
 REST_SHARE = 0.1  # of a processor that GIMP at rest may use
 PLUG_IN = "plug-ins/colorize/colorize.py"
 CONNECTION = "connection.json"  # in the service's folder once it listens
+F5, F9 = "71", "75"  # codes: by its name, xdotool may press a key with others
 RED = "#c83c1e"
 ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
@@ -276,7 +277,7 @@ def paint_and_update(user: User) -> None:
     user.choose("Colorize _with Hints")
     user.agree("GIMP Message")  # the message that tells of Show Result Only, once
     user.see("hinted")
-    user.key("F9")
+    user.key(F9)
     idle()
     user.see("result-only")
     user.choose("Show _Result Only")
@@ -284,7 +285,7 @@ def paint_and_update(user: User) -> None:
     user.see("strokes-shown")
     user.paint(SECOND_STROKE)
     user.see("painted-again")
-    user.key("F5")
+    user.key(F5)
     idle()
     user.see("updated")
     user.key("ctrl+z")
