@@ -1,8 +1,11 @@
 """The command `gimp-colorize`: colours photographs, and asks after the colour service."""
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +21,6 @@ from colorize_cli.terminal import UNREAD, OutputGone
 
 DONE = 0
 SOME_FAILED = 1
-INTERRUPTED = 130
 
 _EXAMPLES = """\
 commands (a file of such a name is meant with a folder before it: ./status):
@@ -44,8 +46,8 @@ named with their photographs, as by *.png. Links to folders are not followed, an
 device, hint_cells, timings, notes; or input, output, status "skipped", reason; or input, status "failed", code,
 error, detail. It is ASCII, and exact: bytes of names that are no UTF-8 stand as \\udc80 to \\udcff.
 
-exit status: 0 all done or there already, 1 some pictures failed, 2 the command was not understood, 130 interrupted,
-141 whoever read the output (as head does) went away
+exit status: 0 all done or there already, 1 some pictures failed, 2 the command was not understood, 130 interrupted
+(129, 143 by the end of the terminal or the system), 141 whoever read the output (as head does) went away
 """
 
 
@@ -54,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     terminal.prepare()
     try:
-        if words and words[0] in commands.COMMANDS:
-            return _service_command(words)
-        return _colorize(words)
+        with ending_by_signals():
+            return _run(words)
     except ColorizeError as error:
         terminal.complain(*error.report().split("\n"))
         return SOME_FAILED
@@ -65,9 +66,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return UNREAD
         terminal.complain(str(gone))
         return SOME_FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         terminal.complain("interrupted")
-        return INTERRUPTED
+        return 128 + (interruption.args[0] if interruption.args else signal.SIGINT)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        terminal.complain("the folder that you are in is gone; change to another one and run the command again")
+        return SOME_FAILED
+    if words and words[0] in commands.COMMANDS:
+        return _service_command(words)
+    return _colorize(words)
+
+
+@contextmanager
+def ending_by_signals() -> Iterator[None]:
+    """End as by Ctrl-C, with nothing half written left behind, where the terminal is closed or the system stops."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup wants it ignored
+    for number in heard:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,16 +147,16 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", metavar="IN", nargs="+", type=Path, help="a photograph, or a folder with photographs at any depth")
+    add("inputs", metavar="IN", nargs="+", type=_path, help="a photograph, or a folder with photographs at any depth")
     add(
         "-o",
         "--output",
         metavar="OUT",
-        type=Path,
+        type=_path,
         help="the result's name, or a folder for results; default: beside IN",
     )
-    add("--hints", metavar="PNG", type=Path, help="colours to obey: a transparent picture of the photograph's size")
-    add("--keep", metavar="PNG", type=Path, help="what hints leave as it is: painted in any colour, else as --hints")
+    add("--hints", metavar="PNG", type=_path, help="colours to obey: a transparent picture of the photograph's size")
+    add("--keep", metavar="PNG", type=_path, help="what hints leave as it is: painted in any colour, else as --hints")
     for each in fields(Options):
         _add_option(_with_vividness(parser) if each.name == "temperature" else parser, each)
     add("--format", choices=FORMATS, help="of the results; default: as the photograph, else png")
@@ -152,6 +182,12 @@ def _add_option(parser: argparse._ActionsContainer, option: Field[Any]) -> None:
         return
     kind = _number(*words["limits"]) if "limits" in words else str
     parser.add_argument(name, metavar=words["metavar"], type=kind, default=option.default, help=words["help"])
+
+
+def _path(text: str) -> Path:
+    if not text:  # a script's variable that was not set; Path("") would be the folder that one is in
+        raise argparse.ArgumentTypeError("a name is empty; name a file or a folder")
+    return Path(text)
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -102,7 +103,8 @@ def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, l
                 if task is None:
                     listener.skipped(job)
                     continue
-                result, summary = _colour(job, task, settings.options, service, listener)
+                with _within_memory(job.source):
+                    result, summary = _colour(job, task, settings.options, service, listener)
             except PictureError as problem:
                 listener.failed(job.source, problem.reason, "picture")
             except ColorizeError as error:
@@ -118,8 +120,11 @@ def _prepare(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | Non
 
     None where the result is there already.
     """
-    if not overwrite and is_finished(job):
-        return None
+    with _within_memory(job.source):
+        return None if not overwrite and is_finished(job) else _read(job, hint_strokes, kept_strokes, overwrite)
+
+
+def _read(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | None, overwrite: bool) -> _Task:
     check_target(job.source, job.target, overwrite)
     photograph = read_photograph(job.source)
     check_fits(photograph, job.format)
@@ -129,6 +134,16 @@ def _prepare(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | Non
     hints, kept = (_painted(strokes, photograph) for strokes in (hint_strokes, kept_strokes))
     empty = [note for tiles, note in ((hints, _NO_HINTS), (kept, _NOTHING_KEPT)) if tiles and not tiles.tiles]
     return _Task(photograph, picture, hints, kept, (*photograph.notes, *empty))
+
+
+@contextmanager
+def _within_memory(path: Path) -> Iterator[None]:
+    """A picture that is too large for this computer's memory; smaller ones are not."""
+    try:
+        yield
+    except MemoryError as error:
+        reason = "there is not enough memory for this picture; close other programs or scale it down"
+        raise PictureError(path, reason) from error
 
 
 def _painted(strokes: Strokes | None, photograph: Photograph) -> HintTiles | None:
@@ -169,6 +184,11 @@ def _one_ahead(work: Callable[[Item], Value], items: Iterable[Item]) -> Iterator
             yield ready
 
 
+def _write(result: Result, target: Path, overwrite: bool) -> None:
+    with _within_memory(target):
+        write_result(result, target, overwrite)
+
+
 class _Writer:
     """Writes one result while the next is made; leaving the block waits for the last, also after an interruption."""
 
@@ -189,7 +209,7 @@ class _Writer:
         photograph = result.photograph
         notes += (*result.notes(), *summary.get("notes", ()))
         done = Done(job, photograph.width, photograph.height, result.depth, 0.0, summary, notes)
-        writing = self._pool.submit(write_result, result, job.target, self._overwrite)
+        writing = self._pool.submit(_write, result, job.target, self._overwrite)
         self._pending = (writing, done, started)
 
     def _settle(self) -> None:

@@ -1,5 +1,6 @@
 """From what was typed to a list of pictures, each with the file that its result goes to."""
 
+import mimetypes
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -76,11 +77,19 @@ def _names_a_file(inputs: Sequence[Path], output: Path) -> bool:
     single = len(inputs) == 1 and not isdir(inputs[0])
     if single and output.suffix.lower() in FORMAT_OF_SUFFIX:
         return True
-    if single and (exists(output) or output.suffix.lower() in READABLE_SUFFIXES):
+    if single and (exists(output) or _is_picture_name(output)):
         raise UsageError(f"-o {output}: a result's name ends in .png, .tif or .jpg; choose such a name, or a folder")
-    if exists(output) or output.suffix.lower() in READABLE_SUFFIXES:
+    if exists(output) or _is_picture_name(output):
         raise UsageError(f"-o {output}: this is a file's name, but several results need a folder; name a folder")
+    if output.is_symlink():
+        raise UsageError(f"-o {output}: this link leads nowhere; name another folder")
     return False
+
+
+def _is_picture_name(output: Path) -> bool:
+    """Whether nobody would call a folder so: photo.webp, photo.gif."""
+    kind, _ = mimetypes.guess_type(output.name)
+    return output.suffix.lower() in READABLE_SUFFIXES or (kind or "").startswith("image/")
 
 
 def _format_of_output(output: Path, chosen: str | None) -> str:

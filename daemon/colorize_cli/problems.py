@@ -16,6 +16,7 @@ _SENTENCES = {
     errno.EEXIST: "it exists already; add --overwrite to replace it",
     errno.EISDIR: "this is a folder, not a file; check the name",
     errno.ENOTDIR: "a part of the path is a file, not a folder; check the name",
+    errno.ELOOP: "links lead in a circle; name the file itself",
     errno.ENAMETOOLONG: "the name is too long for this disk; shorten it",
     errno.EIO: "the disk reports an error; check the disk",
 }

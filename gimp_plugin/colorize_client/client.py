@@ -65,7 +65,7 @@ def connect(
             return _open(endpoint or _own_endpoint(launch, on_start), curve, client)
         except ServiceLost as error:  # it was just ending when we came; the next one is ours to start
             if endpoint is not None or time.monotonic() > deadline:
-                raise ServiceNotRunning(f"nothing answers at {endpoint or paths.candidates()}") from error
+                raise ServiceNotRunning(f"nothing answers at {endpoint or _folders()}") from error
             time.sleep(RETRY_SECONDS)
 
 
@@ -74,9 +74,13 @@ def _own_endpoint(launch: bool, on_start: Callable[[], None]) -> str:
     if endpoint is not None:
         return endpoint
     if not launch:
-        raise ServiceNotRunning(f"nothing listens in {', '.join(str(state.path) for state in paths.candidates())}")
+        raise ServiceNotRunning(f"nothing listens in {_folders()}")
     on_start()
     return launcher.start_once()
+
+
+def _folders() -> str:
+    return ", ".join(str(state.path) for state in paths.candidates())
 
 
 def _open(endpoint: str, curve: CurveKeys | None, client: str) -> Client:

@@ -19,7 +19,8 @@ def check_private(folder: Path) -> None:
     if found.st_uid != os.getuid():
         raise UnsafePlace(f"{folder} belongs to user {found.st_uid}, not to user {os.getuid()}; remove it")
     if found.st_mode & 0o077:
-        raise UnsafePlace(f"{folder} has mode {stat.S_IMODE(found.st_mode):04o}; correct it: chmod 700 {folder}")
+        said = f"{stat.S_IMODE(found.st_mode):04o}"
+        raise UnsafePlace(f"{folder} has mode {said}; if it is the service's alone, correct it: chmod 700 {folder}")
     for parent in folder.parents:
         mode = parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

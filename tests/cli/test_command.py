@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colorize_cli import pipeline
 from colorize_client import connect
 from PIL import Image
 from progress import wait_until
@@ -118,6 +119,9 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, run: Callable) -> None:
         ["a.png", "--variants", "3"],
         ["a.png", "-o", "b.png", "--format", "jpeg"],
         ["status", "now"],
+        [""],
+        ["a.png", "-o", ""],
+        ["a.png", "--hints", ""],
     ],
 )
 def test_usage(run: Callable, words: list[str]) -> None:
@@ -293,17 +297,68 @@ def test_a_service_that_always_crashes_is_given_up(tmp_path: Path, run: Callable
     assert run(tmp_path).status == 0
 
 
-def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable) -> None:
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}  # Ctrl-C, the system's end, the terminal's
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_interrupted_leaves_no_half_file(tmp_path: Path, run: Callable, number: int) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")
     run(tmp_path / "a.png", "-o", tmp_path / "warm.png")
     command = spawn(tmp_path, "--model", "slow-after-a-band", "-o", tmp_path / "out")
     _until("working")
-    command.send_signal(signal.SIGINT)
+    command.send_signal(number)
     _, err = command.communicate()
-    assert command.returncode == 130
+    assert command.returncode == ENDS[number]
     assert err.endswith("interrupted\n")
     assert names(tmp_path) == ["a.png", "b.png", "warm.png"]
+
+
+def test_a_terminal_that_ends_does_not_end_what_ignores_it(tmp_path: Path, run: Callable) -> None:
+    """As nohup wants it."""
+    photo(tmp_path / "a.png")
+    run(tmp_path / "a.png", "-o", tmp_path / "warm.png")
+    command = spawn(
+        tmp_path / "a.png", "--model", "slow-bands", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    _until("working")
+    command.send_signal(signal.SIGHUP)
+    command.communicate()
+    assert command.returncode == 0
+
+
+def test_memory_that_is_full_fails_one_picture(tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcd":
+        photo(tmp_path / f"{name}.png")
+
+    def hungry(honest: Callable, hungers: Callable[..., bool]) -> Callable:
+        def work(*arguments: object) -> object:
+            if hungers(*arguments):
+                raise MemoryError
+            return honest(*arguments)
+
+        return work
+
+    for name, hungers in {
+        "read_photograph": lambda path: path.stem == "a",
+        "Result": lambda photograph, form: photograph.path.stem == "b",
+        "write_result": lambda result, target, overwrite: target.stem == "c-colorized",
+    }.items():
+        monkeypatch.setattr(pipeline, name, hungry(getattr(pipeline, name), hungers))
+    done = run(tmp_path)
+    assert done.status == 1
+    assert done.err.count("there is not enough memory for this picture") == 3
+    assert names(tmp_path) == ["a.png", "b.png", "c.png", "d-colorized.png", "d.png"]
+
+
+def test_a_folder_that_is_gone_below_the_user(tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (["a.png"], ["status"]):
+        done = run(*words)
+        assert (done.status, done.out) == (1, "")
+        assert "is gone; change to another one" in done.err
 
 
 def _until(state: str) -> None:

@@ -84,10 +84,14 @@ def test_one_result_by_name(tmp_path: Path) -> None:
         (["a.png", "c.png"], "b.png", None),
         (["a.png", "c.png"], "a.png", None),
         (["a.png"], "plain", None),
+        (["a.png"], "b.gif", None),
+        (["a.png", "c.png"], "b.gif", None),
+        (["a.png"], "nowhere", None),
     ],
 )
 def test_what_contradicts_itself_is_refused(tmp_path: Path, names: list[str], output: str, chosen: str | None) -> None:
     touch(tmp_path, "a.png", "c.png", "plain")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     with pytest.raises(UsageError, match=output):
         plan([tmp_path / name for name in names], tmp_path / output, chosen)
 
