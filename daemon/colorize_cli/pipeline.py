@@ -184,9 +184,16 @@ def _one_ahead(work: Callable[[Item], Value], items: Iterable[Item]) -> Iterator
             yield ready
 
 
-def _write(result: Result, target: Path, overwrite: bool) -> None:
-    with _within_memory(target):
-        write_result(result, target, overwrite)
+def _write(result: Result, job: Job, overwrite: bool) -> bool:
+    """Write a result; False where another run has written it meanwhile."""
+    try:
+        with _within_memory(job.target):
+            write_result(result, job.target, overwrite)
+    except PictureError as problem:
+        if isinstance(problem.__cause__, FileExistsError) and is_finished(job):
+            return False
+        raise
+    return True
 
 
 class _Writer:
@@ -196,7 +203,7 @@ class _Writer:
         self._listener = listener
         self._overwrite = overwrite
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._pending: tuple[Future[None], Done, float] | None = None
+        self._pending: tuple[Future[bool], Done, float] | None = None
 
     def write(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
         """Start writing; the outcome of the one before is reported first, so that two at most are in memory."""
@@ -209,7 +216,7 @@ class _Writer:
         photograph = result.photograph
         notes += (*result.notes(), *summary.get("notes", ()))
         done = Done(job, photograph.width, photograph.height, result.depth, 0.0, summary, notes)
-        writing = self._pool.submit(_write, result, job.target, self._overwrite)
+        writing = self._pool.submit(_write, result, job, self._overwrite)
         self._pending = (writing, done, started)
 
     def _settle(self) -> None:
@@ -217,14 +224,16 @@ class _Writer:
         if self._pending is None:
             return
         writing, done, started = self._pending
+        self._pending = None
         try:
-            writing.result()
+            written = writing.result()
         except PictureError as problem:
             self._listener.failed(done.job.source, f"the result {problem}", "picture")
-        else:
+            return
+        if written:
             self._listener.done(replace(done, seconds=monotonic() - started))
-        finally:
-            self._pending = None
+        else:
+            self._listener.skipped(done.job)
 
     def __enter__(self) -> "_Writer":
         return self

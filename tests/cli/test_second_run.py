@@ -1,6 +1,9 @@
 """A run over what an earlier one finished, or was broken off in: nothing is done twice, nothing half counts as done."""
 
+import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +142,21 @@ def test_a_photograph_on_its_side_is_finished_in_any_format(tmp_path: Path, run:
         assert run(tmp_path / "a.jpg", "--format", form).out.count("->") == 1
         assert "is there already" in run(tmp_path / "a.jpg", "--format", form).err
     assert np.asarray(Image.open(tmp_path / "a-colorized.png")).shape == (64, 48, 3)
+
+
+def test_two_runs_at_once_do_not_fail_each_other(tmp_path: Path, run: Callable) -> None:
+    for number in range(12):
+        photo(tmp_path / "in" / f"{number}.png")
+    run(photo(tmp_path / "warm.png"))
+    words = [sys.executable, "-m", "colorize_cli.main", tmp_path / "in", "--json"]
+    runs = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [json.loads(line) for each in runs for line in each.communicate()[0].splitlines()]
+    assert [each.returncode for each in runs] == [0, 0]
+    counts = Counter(item["status"] for item in said)
+    assert counts["done"] >= 12
+    assert counts["done"] + counts["skipped"] == 24
+    assert len(list(tmp_path.glob("in/*-colorized.png"))) == 12
+    assert not list(tmp_path.glob("in/.*"))
 
 
 def test_all_there_needs_no_service(tmp_path: Path, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
