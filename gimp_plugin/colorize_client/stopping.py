@@ -11,7 +11,7 @@ from pathlib import Path
 
 from colorize_client import discovery, paths
 from colorize_client.client import connect
-from colorize_client.errors import ServiceNotRunning, ServiceSilent, UnsafePlace
+from colorize_client.errors import ProtocolError, ServiceNotRunning, ServiceSilent, UnsafePlace
 from colorize_client.paths import StateFolder
 
 TERM_SECONDS = 5.0  # between SIGTERM and SIGKILL
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.05
 
 
 def stop_service(*, client: str = "") -> bool:
-    """Stop this user's service and wait until it is gone; returns whether one ran.
+    """Stop this user's service, by force where it cannot be talked to, and wait for its end; returns whether one ran.
 
     Only the process that holds the lock of a state folder is asked: whatever else may answer there (at a socket that
     was put in its place) is not this folder's service.
@@ -28,8 +28,9 @@ def stop_service(*, client: str = "") -> bool:
         client: name and version of the caller, for the service's log.
 
     Raises:
-        ServiceSilent: it does not answer, and its process was not found or did not end.
-        ServiceError, ProtocolError: it could not be asked.
+        ServiceSilent, ProtocolError: it gives no answer or none that makes sense, and its process was not found or did
+            not end.
+        ServiceError: it could not be asked.
     """
     try:
         with connect(client=client, launch=False) as service:
@@ -38,7 +39,7 @@ def stop_service(*, client: str = "") -> bool:
             service.stop()
     except ServiceNotRunning:
         return False
-    except ServiceSilent:
+    except (ServiceSilent, ProtocolError):  # one of another version, too: its error says to stop it
         if not end_by_force():
             raise
     return True

@@ -29,6 +29,7 @@ from colorize_client import (
 from colorize_client.paths import StateFolder
 from service_fixtures import (
     PATIENCE,
+    STANDIN_DAEMON,
     Canvas,
     alive,
     noise,
@@ -224,6 +225,20 @@ def test_force_leaves_who_only_reads_the_lock_alone(state):
             assert not end_by_force()
             assert reader.poll() is None
             reader.kill()
+
+
+def test_a_service_of_another_version_is_stopped(state, monkeypatch):
+    """Its error tells the user to do just that."""
+    future = f"import sys; sys.path.insert(0, {str(Path(STANDIN_DAEMON[1]).parent)!r}); sys.argv = ['daemon']\n"
+    future += "from colorize_client import messages; messages.PROTOCOL_VERSIONS = (9,)\n"
+    future += (
+        "from colorize_daemon import main; from standin_engine import make_store; main.main(make_store=make_store)"
+    )
+    monkeypatch.setenv(launcher.COMMAND_VARIABLE, shlex.join([sys.executable, "-c", future]))
+    with pytest.raises(errors.VersionMismatch):
+        connect()
+    assert stop_service()
+    assert discovery.find_service() is None
 
 
 def test_a_service_that_listens_elsewhere_is_found_and_stopped(state):
