@@ -15,6 +15,7 @@ from colorize_cli.tifftags import Bytes
 _WITHIN = (b"meta", b"iprp", b"ipco")
 _FULL_BOX = (b"meta",)  # with four bytes of version and flags before what lies within
 MAX_BOXES = 4096
+_ERRORS = (ValueError, OSError, EOFError, SyntaxError, RuntimeError, IndexError)  # what pillow-heif makes of libheif's
 
 
 class Undecodable(Exception):
@@ -66,7 +67,7 @@ class Heic:
         try:
             self._file = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
             self._picture = self._file[self._file.primary_index]
-        except (ValueError, OSError, EOFError, SyntaxError) as error:
+        except _ERRORS as error:
             raise Undecodable(_line(error)) from error
         self.width, self.height = self._picture.size
         self.pictures = len(self._file)
@@ -75,7 +76,7 @@ class Heic:
         """The pixels, upright, with the fields that libvips gives to AVIF; Undecodable where they are damaged."""
         try:
             pixels = np.asarray(self._picture)
-        except (ValueError, OSError, EOFError, RuntimeError) as error:
+        except _ERRORS as error:
             raise Undecodable(_line(error)) from error
         deep, bands = pixels.dtype == np.uint16, pixels.shape[2] if pixels.ndim == 3 else 1
         kind = ("grey16" if deep else "b-w") if bands < 3 else ("rgb16" if deep else "srgb")

@@ -15,8 +15,10 @@ from colorize_cli import jpegmarkers, photoshop, pngchunks, tifftags
 from colorize_cli.tifftags import BrokenTags, Value
 
 _EXIF_FIELD, _XMP_FIELD = "exif-data", "xmp-data"
-_TIFF_NAMESPACE = rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']"""
-_XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b(?:[^>]*/>|.*?</xmp:Thumbnails\s*>)", re.DOTALL)
+# All repetitions are bounded, so that no packet takes long.
+_TIFF_NAMESPACE = rb"""xmlns:([\w.-]{1,40})\s{0,9}=\s{0,9}["']http://ns\.adobe\.com/tiff/1\.0/["']"""
+_ORIENTATIONS = (rb"""(\b%s\s{0,9}=\s{0,9}["'])\s{0,9}[1-8]""", rb"(<%s\b[^<>]{0,999}>\s{0,99})[1-8]")
+_THUMBNAILS, _THUMBNAILS_END = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
 _APP1, _APP13, _COMMENT = 0xE1, 0xED, 0xFE
 _XMP_NAMESPACE = b"http://ns.adobe.com/xap/1.0/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -64,7 +66,9 @@ def _checked(exif: bytes, notes: list[str]) -> bytes:
 
 
 def _without_thumbnails(xmp: bytes) -> bytes:
-    return _XMP_THUMBNAILS.sub(b"", xmp)
+    start = xmp.find(_THUMBNAILS)
+    end = xmp.rfind(_THUMBNAILS_END)
+    return xmp if start < 0 or end < start else xmp[:start] + xmp[end + len(_THUMBNAILS_END) :]
 
 
 def of_jpeg(image: pyvips.Image, markers: jpegmarkers.Markers, notes: list[str]) -> Metadata:
@@ -113,9 +117,9 @@ def for_result(found: Metadata, orientation: int, turned: bool, width: int, heig
 
 def _with_orientation(xmp: bytes, orientation: int) -> bytes:
     """XMP whose tiff:Orientation, an attribute or an element, says this."""
-    for name in {b"tiff", *re.findall(_TIFF_NAMESPACE, xmp)}:
+    for name in {b"tiff", *re.findall(_TIFF_NAMESPACE, xmp)[:1]}:
         place = re.escape(name) + rb":Orientation"
-        for pattern in (rb"""(\b%s\s*=\s*["'])\s*[1-8]""", rb"(<%s\b[^>]*>\s*)[1-8]"):
+        for pattern in _ORIENTATIONS:
             xmp = re.sub(pattern % place, rb"\g<1>%d" % orientation, xmp)
     return xmp
 

@@ -104,7 +104,7 @@ class Result:
     def metadata(self) -> Metadata:
         """The photograph's metadata, true of this file's pixels."""
         height, width = self.pixels.shape[:2]
-        moved = self.orientation != self.photograph.orientation
+        moved = self.orientation != self.photograph.orientation or self.photograph.form == "heif"  # upright as decoded
         return metadata.for_result(self.photograph.metadata, self.orientation, moved, width, height)
 
     def notes(self) -> list[str]:

@@ -15,6 +15,7 @@ from colorize_cli.photograph import ORIENTATIONS, Photograph, upright
 from colorize_cli.problems import PictureError
 
 STRIP_PIXELS = 1 << 18
+MAX_RESOLUTION = 1e6  # pixels per millimetre: libvips' limit
 
 
 @dataclass
@@ -60,10 +61,16 @@ def _read(opened: Opened) -> Photograph:
         profile=colours.profile,
         converts=colours.converts,
         orientation=orientation,
-        resolution=(whole.xres, whole.yres) if opened.has_resolution else None,
+        resolution=_resolution(opened),
         metadata=opened.metadata,
         notes=tuple(opened.notes),
     )
+
+
+def _resolution(opened: Opened) -> tuple[float, float] | None:
+    """The file's own, None where it names none, or one that no file can hold."""
+    found = (opened.image.xres, opened.image.yres)
+    return found if opened.has_resolution and all(0.0 < value <= MAX_RESOLUTION for value in found) else None
 
 
 def _to_integers(opened: Opened) -> pyvips.Image:

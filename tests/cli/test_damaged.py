@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colorize_cli.photograph import Result
+from colorize_cli.problems import PictureError
+from colorize_cli.reading import read_photograph
+from colorize_cli.writing import write_result
 from PIL import Image
 from skimage import data
 
@@ -99,3 +103,39 @@ def test_other_formats_that_are_cut_short_are_refused(tmp_path: Path, run: Calla
 def test_a_png_that_lacks_its_end_chunk_alone_is_coloured(tmp_path: Path, run: Callable) -> None:
     done = run(written(tmp_path / "cut.png", saved("PNG")[:-12]), "--json")
     assert done.objects[0]["notes"] == ["the file lacks its end, but none of its pixels"]
+
+
+def seeds() -> dict[str, bytes]:
+    options = {"exif": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x04\0\0\0abc\0\0\0\0\0", "quality": 90}
+    return {
+        **{form.lower(): saved(form, **options) for form in ("JPEG", "PNG", "WEBP", "AVIF")},
+        **{f"{name}.tif": saved("TIFF", compression=name) for name in ("packbits", "tiff_lzw", "raw")},
+    }
+
+
+def changed(content: bytes, random: np.random.Generator) -> bytes:
+    """A file with some bytes turned, mostly in its first thousand, where its structure is."""
+    data = bytearray(content)
+    for _ in range(random.choice([1, 3, 10])):
+        at = random.integers(min(len(data), random.choice([100, 1000, len(data)])))
+        data[at : at + random.choice([1, 4])] = random.bytes(random.choice([1, 4]))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_damage_is_met_by_a_result_or_a_sentence(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    read = 0
+    for name, content in seeds().items():
+        for _ in range(15):
+            path = written(tmp_path / f"a.{name}", changed(content, random))
+            try:
+                photograph = read_photograph(path)
+            except PictureError as problem:
+                assert len(problem.reason) > 20
+                continue
+            read += 1
+            result = Result(photograph, "tiff")
+            result.upright[:] = 0
+            write_result(result, tmp_path / "result.tif", True)
+    assert read > 0

@@ -316,4 +316,4 @@ def test_folders_in_a_circle_end(tmp_path: Path, run: Callable) -> None:
     content = bytearray((tmp_path / "a.tif").read_bytes())
     content[pointer : pointer + 4] = first.to_bytes(4, "little")
     (tmp_path / "a.tif").write_bytes(content)
-    assert run(tmp_path / "a.tif").status in (0, 1)
+    assert run(tmp_path / "a.tif").status == 0

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 from skimage import color, data
+from test_metadata import packet, xmp_of
 from test_pictures import JPEG_MEAN, STEP8, lightness, read
 
 CFA, LINEAR_RAW = 32803, 34892
@@ -261,14 +262,21 @@ def test_heic_keeps_depth_and_lightness(tmp_path: Path, colour: Callable, dtype:
 def test_heic_keeps_its_metadata_and_lies_upright(tmp_path: Path, run: Callable) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Voigtlaender", 6
+    xmp = packet(attributes='tiff:Orientation="6"')
     turned = Image.fromarray(np.repeat(camera()[:96][..., None], 3, axis=2))
-    pillow_heif.from_pillow(turned).save(tmp_path / "phone.heic", quality=-1, exif=exif.tobytes())
+    pillow_heif.from_pillow(turned).save(tmp_path / "phone.heic", quality=-1, exif=exif.tobytes(), xmp=xmp)
     size = pillow_heif.open_heif(tmp_path / "phone.heic").size
     done = run(tmp_path / "phone.heic", "--json")
     with Image.open(done.objects[0]["output"]) as result:
         assert result.size == size
         assert result.getexif()[0x010F] == "Voigtlaender"
         assert result.getexif().get(0x0112, 1) == 1
+    assert xmp_of(Path(done.objects[0]["output"])) == packet(attributes='tiff:Orientation="1"')
+
+
+def test_gray_heic(tmp_path: Path, colour: Callable) -> None:
+    result = read(colour(heic(tmp_path / "gray.heic", camera()), "--saturation", "0"))
+    assert np.abs(result[..., 0].astype(int) - camera()).max() <= 1
 
 
 def test_a_damaged_heic_is_refused(tmp_path: Path, run: Callable) -> None:

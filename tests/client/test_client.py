@@ -223,3 +223,14 @@ def test_options_out_of_range_are_refused_with_the_field(service):
     with pytest.raises(errors.BadOptions) as caught:
         service.colorize(PICTURE, options=Options(temperature=0.01), on_band=lambda y, rows, data: None)
     assert "temperature" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("alpha", "rows", "covered"),
+    [(255, 100, True), (255, 99, True), (255, 98, False), (254, 100, False), (0, 100, False)],
+)
+def test_strokes_that_leave_nothing_unpainted(alpha: int, rows: int, covered: bool) -> None:
+    halves = [(0, 0, 20, rows), (20, 0, 80, rows)]
+    tiles = HintTiles(halves, [bytes((255, 255, 255, alpha)) * (w * h) for _, _, w, h in halves])
+    assert tiles.cover_all(100, 100) is covered
+    assert HintTiles([], []).cover_all(100, 100) is False
