@@ -5,7 +5,7 @@ Sources: ITU-T H.273 (2021), tables 2 and 3; PNG, third edition, 4.3 and 11.3.2.
 
 import numpy as np
 
-from colorize_cli.light import SRGB_PRIMARIES, Curve, Light, Primaries, of_primaries, power, srgb_curve, video_curve
+from colorize_cli.light import SRGB_PRIMARIES, Curve, Light, Primaries, of_primaries, power, srgb_curve
 from colorize_cli.pngchunks import Chunks
 from colorize_cli.tiffpages import Unsuitable
 
@@ -24,13 +24,12 @@ _PRIMARIES: dict[int, tuple[Primaries, tuple[float, float]]] = {
 }
 _CURVES: dict[int, Curve] = {
     **dict.fromkeys((2, 13), srgb_curve),
-    **dict.fromkeys((1, 6, 14, 15), video_curve),
+    **dict.fromkeys((1, 6, 14, 15), srgb_curve),  # video: shown by browsers and players as sRGB
     4: power(2.2),
     5: power(2.8),
     8: power(1.0),
 }
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}
-_SRGB_CURVES = (2, 13)
 
 # What libpng takes for the same: a gamma within 5 %, chromaticities within 0.01.
 _GAMMA, _GAMMA_SHARE = 45455, 0.05
@@ -67,7 +66,7 @@ def of_codes(primaries: int, transfer: int, bands: int) -> tuple[Light, str] | N
         raise Unsuitable(f"its brightness is that of high-dynamic-range video ({kind}); convert it to sRGB first")
     if transfer not in _CURVES or primaries not in _PRIMARIES:
         raise Unsuitable(f"its colours are of an unusual kind (H.273 {primaries}/{transfer}); convert it to sRGB first")
-    if transfer in _SRGB_CURVES and (bands == 1 or primaries in (_SRGB, _UNSPECIFIED)):
+    if _CURVES[transfer] is srgb_curve and (bands == 1 or primaries in (_SRGB, _UNSPECIFIED)):
         return None
     places, white = _PRIMARIES[primaries]
     return of_primaries(_CURVES[transfer], places, white, bands), _READ_AS.format(what="colour space")

@@ -56,12 +56,6 @@ def power(exponent: float) -> Curve:
     return lambda values: np.asarray(values, float) ** exponent
 
 
-def video_curve(values: np.ndarray) -> np.ndarray:
-    """The inverse of ITU-R BT.709's curve."""
-    upper = ((np.maximum(values, 0.081) + 0.099) / 1.099) ** (1 / 0.45)
-    return np.where(values < 0.081, values / 4.5, upper)
-
-
 def of_primaries(curve: Curve, primaries: Primaries, white: tuple[float, float], bands: int) -> Light:
     """The light of values with these primaries and white; numpy's LinAlgError where they span no colours."""
     if bands == 1:

@@ -126,6 +126,7 @@ def test_a_pngs_gamma_is_heeded(tmp_path: Path, run: Callable, gamma: float, dty
         [(b"gAMA", (45000).to_bytes(4, "big"))],
         [SRGB_CHUNK, gama(1.0)],
         [(b"cICP", bytes((1, 13, 0, 1))), gama(1.0)],
+        [(b"cICP", bytes((1, 1, 0, 1))), gama(1.0)],
         [(b"gAMA", bytes(4))],
     ],
 )

@@ -103,6 +103,20 @@ def test_every_kind_goes_from_every_format_to_every_other(
     assert b"gray picture" not in result.read_bytes()
 
 
+@pytest.mark.parametrize("form", ["webp", "avif"])
+@pytest.mark.parametrize("wanted", FORMS)
+def test_exif_and_xmp_of_other_formats_are_kept(tmp_path: Path, colour: Callable, form: str, wanted: str) -> None:
+    xmp = packet(ELEMENT)
+    Image.fromarray(camera()[:96]).save(tmp_path / f"a.{form}", exif=exif(6).tobytes(), xmp=xmp)
+    with Image.open(tmp_path / f"a.{form}") as image:
+        turned = image.size
+    result = colour(tmp_path / f"a.{form}", "-o", tmp_path / "out", "--format", wanted)
+    assert opened(result).getexif()[0x010F] == "Voigtlaender"
+    assert opened(result).getexif().get(0x0112, 1) == 1
+    assert xmp_of(result) == packet(ELEMENT.replace("6", "1"))
+    assert sorted(read(result).shape[:2]) == sorted(turned)
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_iptc_of_type_long_in_tiff(tmp_path: Path, colour: Callable, order: str, swapped: bool) -> None:
