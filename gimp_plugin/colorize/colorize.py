@@ -34,7 +34,7 @@ from choice import Choice  # noqa: E402
 from colorize_client import ColorizeError  # noqa: E402
 from records import LIMITS, Settings  # noqa: E402
 from refusal import Refusal, wrong_call  # noqa: E402
-from text import DOMAIN, LOCALE_FOLDER, _  # noqa: E402
+from text import DOMAIN, LOCALE_FOLDER, _, shortened  # noqa: E402
 
 MENU = "<Image>/Filters/Colorize"
 COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
@@ -379,7 +379,7 @@ def _agrees_to_ordinary_layers(found: Choice, run_mode: Gimp.RunMode) -> bool:
     unmarked, photo = found.unmarked, found.subject.layer
     asked = run_mode != Gimp.RunMode.NONINTERACTIVE
     if unmarked is not None:
-        name = unmarked.get_name()
+        name = shortened(unmarked.get_name())
         if asked:
             import question
 

@@ -9,14 +9,13 @@ from choice import Choice
 from gi.repository import Gdk, Gimp, GimpUi, GLib, Gtk, Pango
 from job import picture_of
 from layers import StrokeKind
-from model_list import ModelList
+from model_list import WIDEST, ModelList, narrow
 from records import LIMITS, Settings
 from subject import Subject
-from text import DOMAIN, _
+from text import DOMAIN, _, shortened
 
 NO_STROKES, ALL_STROKES = "none", "all"  # the rows beside those of layers, which have their numbers
 SPACING = 6
-WIDEST = 40  # characters of a name or a sentence in a line
 DIGITS = {"vividness": 0}
 STEPS = {"vividness": (1.0, 10.0)}  # of the arrows and of a click beside the handle
 DEFAULT_DIGITS, DEFAULT_STEPS = 2, (0.05, 0.25)
@@ -115,7 +114,7 @@ def _offers(found: Choice) -> list[Gtk.Widget]:
     if found.unmarked is not None:
         found.marks = True
         text = _("Use what is painted on the ordinary layer “{layer}” as hints")
-        widgets.append(_check(text.format(layer=_short(found.unmarked.get_name())), found, "marks"))
+        widgets.append(_check(text.format(layer=shortened(found.unmarked.get_name())), found, "marks"))
     if found.in_colour:
         widgets.append(_remark(_("The photograph is in colour; the new colours come from its lightness alone.")))
         widgets.append(_check(_("Take its own colours as hints"), found, "takes_colours"))
@@ -128,10 +127,6 @@ def _check(text: str, found: Choice, name: str) -> Gtk.Widget:
     button = Gtk.CheckButton(label=text, active=getattr(found, name))
     button.connect("toggled", lambda *_: setattr(found, name, button.get_active()))
     return button
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= WIDEST // 2 else f"{name[: WIDEST // 2]}…"
 
 
 def _line(text: str) -> Gtk.Widget:
@@ -151,9 +146,7 @@ def _remark(text: str) -> Gtk.Widget:
 def combo_of(rows: Sequence[tuple[str, str]], active: str, choose: Callable[[str], None]) -> Gtk.ComboBoxText:
     """A list of (id, text), whose texts are cut rather than widening the dialog."""
     combo = Gtk.ComboBoxText()
-    for cell in combo.get_cells():
-        cell.set_property("ellipsize", Pango.EllipsizeMode.MIDDLE)
-        cell.set_property("width-chars", WIDEST)
+    narrow(combo, Pango.EllipsizeMode.MIDDLE)
     for row, text in rows:
         combo.append(row, text)
     combo.set_active_id(active)

@@ -18,7 +18,7 @@ from version import CLIENT
 if TYPE_CHECKING:
     from colorize_client import Client, Picture
 
-WIDEST = 40  # characters
+WIDEST = 44  # characters of a name or a sentence in a line
 
 
 class ModelList:
@@ -28,9 +28,7 @@ class ModelList:
         self._config, self._default = config, ""
         self._picture: Picture | None = None
         self.combo = Gtk.ComboBoxText()
-        for cell in self.combo.get_cells():
-            cell.set_property("ellipsize", Pango.EllipsizeMode.END)
-            cell.set_property("width-chars", WIDEST)
+        narrow(self.combo, Pango.EllipsizeMode.END)
         self.combo.append("", _("Default model"))
         self.state = Gtk.Label(xalign=0.0, wrap=True, max_width_chars=WIDEST)
         self.state.get_style_context().add_class("dim-label")
@@ -116,6 +114,13 @@ class Preparation:
         found = service.prepare(picture, model, on_progress=show)
         text = _("Ready: {model}, on {device}") if found else _("Ready")  # an older service does not get ready ahead
         later(self._say, text.format(model=_title(found.get("model", {})), device=service_report.device(found)))
+
+
+def narrow(combo: Gtk.ComboBoxText, cut: Pango.EllipsizeMode) -> None:
+    """Texts are cut there rather than widening the dialog."""
+    for cell in combo.get_cells():
+        cell.set_property("ellipsize", cut)
+        cell.set_property("max-width-chars", WIDEST)
 
 
 def later(function: Callable[..., object], *arguments: object) -> None:

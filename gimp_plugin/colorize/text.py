@@ -10,6 +10,15 @@ _catalogue = gettext.translation(DOMAIN, Path(__file__).resolve().parent / LOCAL
 _ = _catalogue.gettext
 
 
+LONGEST = 40  # characters of a name within a sentence
+
+
+def shortened(name: str) -> str:
+    """A name that the user gave, cut in its middle where it is longer than a line has room for."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
+
+
 def marked(text: str) -> str:
     """Marks a text for translation at the place where it is shown, not where it stands."""
     return text

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.timeout(3600)  # the first test of a suite makes its GI
 
 LANGUAGES = {"trixie": "en", "forky": "de"}
 CANVAS = (slice(180, 660), slice(240, 980))  # rows and columns of the screen that the photograph covers
+SCREEN_WIDTH = 1280
 GRAY, SAME = 2.0, 0.001  # chroma that a gray screen may have; share of pixels by which equal canvases may differ
 
 
@@ -44,13 +45,23 @@ class Visit:
 @pytest.fixture(scope="session")
 def visit(workshop: Workshop, output_folder: Path) -> Visit:
     """A user's first quarter of an hour with the plug-in, in English or German."""
+    return visited(workshop, output_folder, "chelsea.png")
+
+
+@pytest.fixture(scope="session")
+def layers_visit(workshop: Workshop, output_folder: Path) -> Visit:
+    """A picture in colour with retouching, and strokes on an ordinary layer."""
+    return visited(workshop, output_folder, "colour.png", "layers")
+
+
+def visited(workshop: Workshop, output_folder: Path, photo: str, *scene: str) -> Visit:
     suite = workshop.host.suite
-    shots = workshop.folder / "screenshots"
+    shots = workshop.folder / "-".join(["screenshots", *scene])
     shots.mkdir()
-    words = ["python3", workshop.folder / "window.py", workshop.plug_in, workshop.folder / "chelsea.png", shots]
+    words = ["python3", workshop.folder / "window.py", workshop.plug_in, workshop.folder / photo, shots, *scene]
     language = {"LANGUAGE": LANGUAGES[suite]}
     status = workshop.run([str(word) for word in words], "window.log", language)
-    kept = output_folder / f"gimp-{suite}-window"
+    kept = output_folder / "-".join([f"gimp-{suite}-window", *scene])
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(shots, kept)
     assert status == 0, (workshop.folder / "window.log").read_text(errors="replace")
@@ -92,3 +103,15 @@ def test_update_of_a_selection_is_one_undo_step(visit: Visit) -> None:
     assert visit.differs("selected", "painted-again") < SAME
     assert visit.differs("selection-updated", "selected") > 0.02
     assert visit.differs("selection-undone", "selected") < SAME
+
+
+def test_strokes_on_an_ordinary_layer_are_asked_about_and_then_count(layers_visit: Visit) -> None:
+    """The question, the message, and a second run that asks nothing; the result lies above the retouching."""
+    assert "3 layers" in layers_visit.titles["layers"]
+    assert "4 layers" in layers_visit.titles["hinted"]
+    assert layers_visit.differs("hinted", "layers") > 0.1
+    assert "4 layers" in layers_visit.titles["coloured"]
+
+
+def test_long_names_do_not_widen_the_dialog(layers_visit: Visit) -> None:
+    assert int(layers_visit.titles["dialog's width"]) < SCREEN_WIDTH / 2

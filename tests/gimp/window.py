@@ -1,8 +1,9 @@
 """Runs inside a host: GIMP in a real window on a virtual screen, driven by keys and mouse as a user would.
 
-python3 window.py PLUG_IN_FOLDER PHOTO SCREENSHOTS
+python3 window.py PLUG_IN_FOLDER PHOTO SCREENSHOTS [layers]
 
 Colours through menu and dialog, undoes and redoes, paints hints, updates the colours, opens the service's dialog. A
+With "layers", the photograph has retouching and strokes on ordinary layers, which the plug-in asks about. A
 screenshot is taken after each step and the window's title written down; whoever called this looks at them. Each step
 waits until the one before it is done, however long that takes. Ends with status 0 when every step could be done.
 """
@@ -30,7 +31,20 @@ RED = "#c83c1e"
 ASIDE = (640, 8)  # on the title bar, where the pointer hides nothing and brings up no tooltip
 FIRST_STROKE, SECOND_STROKE = (420, 300), (700, 540)  # on the canvas of a photograph that fills the window
 SELECTED = (640, 470, 1000, 620)  # corners around the second stroke
+LONG_NAME = "Copy of Untitled strokes that somebody painted on an ordinary layer " * 3
 SET_UP = f"Gimp.context_set_foreground(Gegl.Color.new('{RED}')); Gimp.context_set_brush_size(20.0)"
+
+LAYERS = f"""
+image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path({{photo!r}}))
+for name, colour, x in (("retouching", "#808080", 100), ({LONG_NAME!r}, "{RED}", 300)):
+    layer = Gimp.Layer.new(image, name, image.get_width(), image.get_height(), 1, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(layer, None, 0)
+    Gimp.context_set_foreground(Gegl.Color.new(colour))
+    image.select_ellipse(Gimp.ChannelOps.REPLACE, x, 150, 60, 20)
+    layer.edit_fill(Gimp.FillType.FOREGROUND)
+Gimp.Selection.none(image)
+Gimp.Display.new(image)
+"""
 
 
 def xdotool(*words: object) -> str:
@@ -145,18 +159,27 @@ def screen() -> Iterator[None]:
     os.close(writer)
     with os.fdopen(reader) as answer:
         os.environ["DISPLAY"] = f":{answer.readline().strip()}"
-    manager = subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL)
+    managers: list[subprocess.Popen] = []
+
+    def is_managed() -> bool:
+        """Without a manager no window can be activated; it ends where the screen is not there yet."""
+        if not managers or managers[-1].poll() is not None:
+            managers.append(subprocess.Popen(["openbox"], stderr=subprocess.DEVNULL))
+        return xdotool("get_num_desktops") not in ("", "0")
+
     try:
+        until("the window manager", is_managed)
         yield
     finally:
-        for process in (manager, server):
+        for process in (*managers, server):
             process.terminate()
             process.wait()
 
 
 @contextmanager
-def gimp(photo: str) -> Iterator[None]:
-    words = ["gimp", "--no-splash", "--batch-interpreter", "python-fu-eval", "-b", SET_UP, photo]
+def gimp(photo: str, layers: bool) -> Iterator[None]:
+    words = ["gimp", "--no-splash", "--batch-interpreter", "python-fu-eval", "-b"]
+    words += [LAYERS.format(photo=photo)] if layers else [SET_UP, photo]
     process = subprocess.Popen(["dbus-run-session", "--", *words], stdout=sys.stderr)
     try:
         yield
@@ -233,13 +256,15 @@ class User:
         """Writes down what was seen elsewhere than on the screen."""
         self._titles[name] = text
 
-    def agree(self, title: str) -> None:
-        """Presses the dialog's own button."""
+    def agree(self, title: str, messages: int = 0) -> None:
+        """Presses the dialog's own button, and those of the messages that follow."""
         xdotool("windowactivate", "--sync", window(title))
         rested()
         xdotool("key", "Return")
         closed(title)
         idle()
+        for _ in range(messages):
+            self.agree("GIMP Message")
 
 
 def visit(user: User) -> None:
@@ -275,7 +300,7 @@ def paint_and_update(user: User) -> None:
     idle()
     user.paint(FIRST_STROKE)
     user.choose("Colorize _with Hints")
-    user.agree("GIMP Message")  # the message that tells of Show Result Only, once
+    user.agree("GIMP Message")  # it tells of Show Result Only, once
     user.see("hinted")
     user.key(F9)
     idle()
@@ -312,11 +337,30 @@ def look_at_the_service(user: User) -> None:
     closed(title)
 
 
-def main(plug_in: str, photo: str, folder: str) -> int:
+def visit_layers(user: User) -> None:
+    """A picture in colour, with retouching, and strokes on an ordinary layer that is selected."""
+    title = user.read("Colorize Photo")
+    user.see("layers")
+    user.choose("Colorize _with Hints")
+    window(title)
+    user.see("question")
+    user.agree(title, messages=1)
+    user.see("hinted")
+    user.choose("Colorize _Photo (AI)…")
+    window(title)
+    answered()
+    user.see("dialog")
+    user.note("dialog's width", xdotool("getwindowgeometry", "--shell", window(title)).split("WIDTH=")[1].split()[0])
+    user.agree(title)
+    user.see("coloured")
+
+
+def main(plug_in: str, photo: str, folder: str, scene: str = "") -> int:
     translate = gettext.translation("colorize", Path(plug_in) / "locale", fallback=True).gettext
-    with screen(), gimp(photo):
+    with screen(), gimp(photo, scene == "layers"):
         try:
-            visit(User(Path(folder), translate))
+            user = User(Path(folder), translate)
+            visit_layers(user) if scene == "layers" else visit(user)
         except NoProgress as failure:
             subprocess.run(["import", "-window", "root", Path(folder) / "failed.png"], check=False)
             print(failure, file=sys.stderr)
