@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2
 
 from colorize_engine.networks.imagenet import DEVIATION, MEAN, load_encoder
 
@@ -53,6 +52,8 @@ class MobileNetV2(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
+        from torchvision.models import mobilenet_v2  # seconds and 200 MB, for compilers: not for who needs another
+
         features = mobilenet_v2(weights=None).features[:18]
         old = features[0][0]
         features[0][0] = nn.Conv2d(1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=True)
