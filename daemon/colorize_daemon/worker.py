@@ -15,6 +15,7 @@ from colorize_client import codec, messages
 from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
 from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result
 from colorize_client.picture import HintTiles, picture_key
+from colorize_engine.memory import memory_is_full
 
 from colorize_daemon import devices
 from colorize_daemon.devices import Device
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
-# What PyTorch says in a RuntimeError, for a card's memory, its libraries', and the computer's.
-MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
 NOTHING_KEPT = "The strokes that keep things as they are show nowhere, so nothing was kept."
 
@@ -157,7 +156,7 @@ class Worker:
             return failure(request_id, self._internal_error(error))
 
     def _internal_error(self, error: Exception) -> ColorizeError:
-        if _memory_is_full(error):
+        if memory_is_full(error):
             return OutOfMemory(str(error))
         log.exception("a job failed")
         return InternalError(f"{type(error).__name__}: {error}")
@@ -264,11 +263,6 @@ def _notes(hints: HintTiles | None, prediction: Prediction, kept: HintTiles | No
 def _shows(tiles: HintTiles) -> bool:
     """Whether any pixel is not wholly transparent."""
     return any(np.frombuffer(pixels, np.uint8)[3::4].any() for pixels in tiles.data)
-
-
-def _memory_is_full(error: Exception) -> bool:
-    said = str(error) if isinstance(error, RuntimeError) else ""
-    return isinstance(error, MemoryError) or any(words in said for words in MEMORY_IS_FULL)
 
 
 def failure(request_id: str, error: ColorizeError) -> ErrorReply:

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LONGEST = 1024  # of the network's picture, in pixels: a strip of 1x30000 must not become one of 9x30000
-SHORTEST = 32
+from colorize_engine.weights import LONGEST, SHORTEST
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import hashlib
 import json
 import logging
 import os
+import stat
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 
@@ -29,8 +30,39 @@ SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "chroma"  # the name that an empty model name stands for
 
 
+MAX_CHARS = 200  # of a name, which the protocol carries, and of a title and a licence
+MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_CONFIG_CHARS, MAX_CARD_BYTES = 4 << 30, 1 << 20, 1 << 14, 1 << 15
+LONGEST, SHORTEST = 1024, 32  # sides of the network's picture, in pixels: of a strip of 1x30000, not 9x30000
+
+
 class BadWeights(ValueError):
-    """A weights file is missing, damaged, or not one of ours; the text names the file and says what to do."""
+    """A weights file is missing, damaged, or not one of ours; the text names the file and says what to do.
+
+    What cannot be seen in the text is escaped: it may come from the file, or be its name.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(visible(text))
+
+
+def visible(text: str, kept: str = "") -> str:
+    """The text with what cannot be seen (control characters, and the like) escaped, but for the characters `kept`."""
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
+
+
+def check_texts(name: str, title: str, licence: str) -> None:
+    """Whether weights may have this name, title and licence. Raises ValueError, with a sentence, where not."""
+    whole = name.isprintable() and name == name.strip() and 0 < len(name) <= MAX_CHARS
+    if not whole or name[0] in ".-" or set(name) & {"/", "\\"}:
+        raise ValueError(
+            f"weights cannot have the name {name[:40]!r}: choose one of 1 to {MAX_CHARS} characters that can be seen, "
+            "without / and \\, that begins with neither a dot nor a dash nor a space"
+        )
+    for what, text in (("title", title), ("licence", licence)):
+        if not text.strip() or not text.isprintable() or len(text) > MAX_CHARS:
+            raise ValueError(
+                f"weights cannot have the {what} {text[:40]!r}: write 1 to {MAX_CHARS} characters that can be seen"
+            )
 
 
 @dataclass(frozen=True)
@@ -47,6 +79,7 @@ class WeightsRecord:
     config: dict[str, Any]
     default: bool
     card: str  # the model card's text, or ""
+    changed: int = 0  # when the file changed last, in nanoseconds
 
 
 def available(extra: list[Path] | None = None, own: Path | None = None) -> list[WeightsRecord]:
@@ -90,29 +123,79 @@ def _files(place: Path) -> list[Path]:
 def read_record(path: Path) -> WeightsRecord:
     """The record of one file, from its header alone."""
     try:
+        changed = _check_file(path)
         with safe_open(path, "np") as file:
             meta = file.metadata() or {}
         if meta.get("format") != FORMAT:
             raise BadWeights(
                 f"{path} is not a weights file of this program; make one with `gimp-colorize-train export`"
             )
-        card = path.with_suffix(".md")
-        return WeightsRecord(
-            name=meta["name"],
-            title=meta["title"],
-            recipe=meta["recipe"],
-            path=path,
-            sha256=meta["sha256"],
-            licence=meta["licence"],
-            side=int(meta["side"]),
-            config=json.loads(meta["config"]),
-            default=meta["name"] == DEFAULT,
-            card=card.read_text(encoding="utf-8") if card.exists() else "",
-        )
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        return _record(path, meta, changed)
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         if isinstance(error, BadWeights):
             raise
         raise BadWeights(f"{path} cannot be read as weights ({error}); it may be damaged: install it again") from error
+
+
+def _check_file(path: Path) -> int:
+    """When the file changed last, in nanoseconds. Raises BadWeights, OSError where it is too large, or no file."""
+    with regular_file(path) as file:
+        found = os.fstat(file.fileno())
+        header = int.from_bytes(file.read(8), "little")
+    if found.st_size > MAX_FILE_BYTES or header > MAX_HEADER_BYTES:
+        raise BadWeights(f"{path} is larger than any weights of this program; remove it from the weights' folder")
+    return found.st_mtime_ns
+
+
+def regular_file(path: Path) -> BinaryIO:
+    """A file to read, opened without waiting: pipes, devices and folders are refused. Raises BadWeights, OSError."""
+    if stat.S_ISREG(path.stat().st_mode):
+        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115  the caller's
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+    raise BadWeights(f"{path} is not a regular file, so it cannot be weights; remove it from the weights' folder")
+
+
+def _record(path: Path, meta: dict[str, str], changed: int) -> WeightsRecord:
+    """Raises KeyError, ValueError, RecursionError where the metadata are not those of weights."""
+    name, title, licence = (meta[key] for key in ("name", "title", "licence"))
+    check_texts(name, title or name, licence or name)
+    if not all(meta[key].isprintable() and len(meta[key]) <= MAX_CHARS for key in ("recipe", "sha256")):
+        raise ValueError("its recipe or hash is none")
+    if len(meta["config"]) > MAX_CONFIG_CHARS or not isinstance(config := json.loads(meta["config"]), dict):
+        raise ValueError("its config is none")
+    if not SHORTEST <= int(meta["side"]) <= LONGEST:
+        raise ValueError(f"side {meta['side']}, which is {SHORTEST} to {LONGEST} pixels")
+    return WeightsRecord(
+        name=name,
+        title=title,
+        recipe=meta["recipe"],
+        path=path,
+        sha256=meta["sha256"],
+        licence=licence,
+        side=int(meta["side"]),
+        config=config,
+        default=name == DEFAULT,
+        card=_card(path.with_suffix(".md")),
+        changed=changed,
+    )
+
+
+def _card(path: Path) -> str:
+    """The text of a model card, "" where there is none that can be shown."""
+    if not path.exists():
+        return ""
+    try:
+        with regular_file(path) as file:
+            text = file.read(MAX_CARD_BYTES + 1)
+    except (BadWeights, OSError) as error:
+        _log_once(visible(f"{path} is not shown as a model card: {error}"))
+        return ""
+    if len(text) > MAX_CARD_BYTES:
+        _log_once(visible(f"{path} is not shown as a model card: it is larger than {MAX_CARD_BYTES} bytes"))
+        return ""
+    return visible(text.decode("utf-8", errors="replace").replace("\r\n", "\n"), kept="\n\t")
 
 
 def load(record: WeightsRecord) -> ServedNetwork:
@@ -146,9 +229,13 @@ def load(record: WeightsRecord) -> ServedNetwork:
 def save(
     network: ServedNetwork, path: Path, *, recipe: str, name: str, title: str, licence: str, side: int, **notes: str
 ) -> None:
-    """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all."""
+    """Write `network` as half-precision weights; `notes` are further lines of metadata. Written whole or not at all.
+
+    Raises ValueError for texts that `check_texts` refuses, OSError where the file cannot be written.
+    """
     from safetensors.torch import save_file
 
+    check_texts(name, title, licence)
     state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
@@ -163,9 +250,14 @@ def save(
         **notes,
     }
     part = path.with_suffix(".part")
-    save_file(state, part, metadata)
-    part.chmod(0o644)
-    os.replace(part, path)
+    try:
+        save_file(state, part, metadata)
+        part.chmod(0o644)
+        os.replace(part, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written ({error}); make room there or choose another folder") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def digest(state: dict[str, Tensor]) -> str:

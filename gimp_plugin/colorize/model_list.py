@@ -18,7 +18,7 @@ from version import CLIENT
 if TYPE_CHECKING:
     from colorize_client import Client, Picture
 
-WIDEST = 44  # characters of a name or a sentence in a line
+WIDEST = 38  # characters of a name or a sentence in a line
 
 
 class ModelList:
@@ -120,6 +120,7 @@ def narrow(combo: Gtk.ComboBoxText, cut: Pango.EllipsizeMode) -> None:
     """Texts are cut there rather than widening the dialog."""
     for cell in combo.get_cells():
         cell.set_property("ellipsize", cut)
+        cell.set_property("width-chars", WIDEST)
         cell.set_property("max-width-chars", WIDEST)
 
 

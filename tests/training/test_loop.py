@@ -359,3 +359,63 @@ def test_a_table_takes_new_columns_and_forgets_what_came_later(tmp_path: Path) -
     assert again.rows == [{"samples": "8", "loss": "1.5", "gan": ""}, {"samples": "16", "loss": "1.25", "gan": "0.5"}]
     again.cut(8)
     assert [row["samples"] for row in read_rows(tmp_path / "log.csv")] == ["8"]
+
+
+def test_after_a_loss_that_is_no_number_the_last_good_state_goes_on_with_a_lower_rate(
+    packed: PackedPhotographs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    settings = replace(SMALL, samples=32, save_every=0)
+    run = Run(make(lr=3e-3), settings, packed, tmp_path)
+    loss = run.recipe.loss
+    for factor in (float("nan"), float("inf")):
+        monkeypatch.setattr(
+            run.recipe, "loss", lambda *a, by=factor: (loss(*a)[0] * (1 if run.step < 2 else by), loss(*a)[1])
+        )
+        with pytest.raises(FloatingPointError) as said:
+            run.train(None)
+        assert f"at step 2; {tmp_path / 'last.pt'} holds the last good state: run the same" in str(said.value)
+        assert str(said.value).endswith("with a lower rate, such as --encoder-lr 6.7e-05 --lr 0.001")
+        assert checkpoint.load_run(run.last)["step"] == 2
+    again = Run(make(lr=1e-3, encoder_lr=6.7e-5), settings, packed, tmp_path)
+    assert "from here on --lr 0.001, was 0.003" in capsys.readouterr().out
+    assert again.step == 2
+    again.train(None)
+    assert (again.step, again.full_rates["network"]) == (8, [6.7e-5, 1e-3, 1e-3])
+    with pytest.raises(ValueError, match="another --lr"):
+        Run(make(lr=2e-3, encoder_lr=6.7e-5), settings, packed, tmp_path)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_changes_nothing(packed, tmp_path: Path, monkeypatch, clip: float) -> None:
+    run = Run(make(), replace(SMALL, clip=clip), packed, tmp_path)
+    before, loss = weights_of(run), run.recipe.loss
+    monkeypatch.setattr(run.recipe, "loss", lambda *a: ((one := loss(*a))[0] + 0 * (one[0] - one[0]).sqrt(), one[1]))
+    with pytest.raises(FloatingPointError, match=r"the loss is [\d.]+, its gradient nan at step 0; nothing was kept"):
+        run.train_step()
+    assert torch.equal(weights_of(run), before)
+
+
+@pytest.mark.parametrize("part", ["network", "average", "optimizers"])
+def test_a_state_that_is_no_number_is_never_saved_over_a_good_one(part: str, packed, tmp_path: Path) -> None:
+    run = Run(make(), SMALL, packed, tmp_path)
+    run.train_step()
+    run.save(run.last)
+    state = run._state()[part]
+    tensors = state if part != "optimizers" else state["network"]["state"][0]
+    next(t for t in tensors.values() if t.is_floating_point() and t.dim()).view(-1)[0] = float("inf")
+    with pytest.raises(
+        FloatingPointError, match="the weights are no numbers any more at step 1; .* holds the last good"
+    ):
+        run.save(run.last)
+    assert Run(make(), SMALL, packed, tmp_path).step == 1
+
+
+def test_a_lower_rate_lowers_what_a_plateau_has_come_to(packed: PackedPhotographs, tmp_path: Path) -> None:
+    settings = replace(SMALL, schedule="plateau", warm_up=0, patience=0)
+    run = Run(make(lr=1e-3), settings, packed, tmp_path)
+    for loss in (1.0, 2.0):
+        run.plateaus[0].step(loss)
+    run.save(run.last)
+    again = Run(make(lr=5e-4), settings, packed, tmp_path)
+    rates = [group["lr"] for group in again.optimizers["network"].param_groups]
+    assert rates == pytest.approx([2e-5, 5e-5, 5e-5])

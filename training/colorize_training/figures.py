@@ -7,10 +7,12 @@ import matplotlib
 
 matplotlib.use("Agg")  # no window, also where a desktop is there
 from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from colorize_training.tables import Table  # noqa: E402
+from colorize_training.writing import replacing  # noqa: E402
 
-__all__ = ["draw_curves", "plt"]
+__all__ = ["draw_curves", "plt", "save_figure"]
 
 SMOOTH = 50  # rows of the training log that one point of the curve averages, at least
 
@@ -29,7 +31,13 @@ def draw_curves(training: Table, validation: Table, path: Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a picture, and forget it. Raises writing.NotWritten."""
+    with replacing(path) as part:
+        figure.savefig(part, dpi=100)
     plt.close(figure)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorize_training.chances import Chances
+from colorize_training.ranges import SHARE, Within
 from colorize_training.settings import setting
 
 THINGS = 3  # in a picture, at most
@@ -38,21 +39,21 @@ PLAIN_SHARE = 0.3  # of the colours
 class HintSettings:
     """How hints are drawn; lengths in cells of the chroma grid, 2 pixels of the network's picture."""
 
-    share_found: float = setting(0.25, "share of the things that are found regions, at least")
-    same_colour: float = setting(14.0, "ab distance that is like a thing's colour elsewhere")
-    smallest_thing: float = setting(0.004, "smallest thing, as a share of the picture")
-    largest_thing: float = setting(0.55, "largest thing")
-    share_grey: float = setting(0.08, "share of the things that become gray")
-    share_true: float = setting(0.27, "share of the things that keep their colour")
-    share_alike: float = setting(0.1, "share of the strokes that mean everything of their thing's colour")
-    share_against: float = setting(0.35, "share of the pictures with strokes that say: not this")
-    share_several: float = setting(0.45, "share of the second sets with several things; the others have points")
-    most_points: int = setting(120, "points of true colours in a picture")
-    share_middle: float = setting(0.65, "share of the things whose first stroke goes through their middle")
-    longest_stroke: int = setting(34, "length of a stroke, in cells")
-    largest_brush: float = setting(3.2, "radius of a stroke, in cells")
-    share_noisy: float = setting(0.2, "share of the hints whose colour is a little wrong")
-    noise: float = setting(3.0, "ab deviation of a wrong colour")
+    share_found: float = setting(0.25, "share of the things that are found regions, at least", SHARE)
+    same_colour: float = setting(14.0, "ab distance that is like a thing's colour elsewhere", Within(float, 0, 1000))
+    smallest_thing: float = setting(0.004, "smallest thing, as a share of the picture", SHARE)
+    largest_thing: float = setting(0.55, "largest thing", SHARE)
+    share_grey: float = setting(0.08, "share of the things that become gray", SHARE)
+    share_true: float = setting(0.27, "share of the things that keep their colour", SHARE)
+    share_alike: float = setting(0.1, "share of the strokes that mean everything of their thing's colour", SHARE)
+    share_against: float = setting(0.35, "share of the pictures with strokes that say: not this", SHARE)
+    share_several: float = setting(0.45, "share of the second sets with several things; the others have points", SHARE)
+    most_points: int = setting(120, "points of true colours in a picture", Within(int, 1, 10_000))
+    share_middle: float = setting(0.65, "share of the things whose first stroke goes through their middle", SHARE)
+    longest_stroke: int = setting(34, "length of a stroke, in cells", Within(int, 1, 1000))
+    largest_brush: float = setting(3.2, "radius of a stroke, in cells", Within(float, 0, 100, above=True))
+    share_noisy: float = setting(0.2, "share of the hints whose colour is a little wrong", SHARE)
+    noise: float = setting(3.0, "ab deviation of a wrong colour", Within(float, 0, 100))
 
 
 class Hints(NamedTuple):

@@ -2,7 +2,10 @@
 
 import argparse
 import sys
+import threading
 from importlib import import_module
+
+from colorize_engine.memory import memory_is_full
 
 from colorize_training.recipes import NAMES
 
@@ -22,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = _parser(argv[0] if argv else "").parse_args(argv)
+    threading.excepthook = _of_a_thread
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
@@ -29,6 +33,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"gimp-colorize-train: {error}", file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not memory_is_full(error):
+            raise
+        print(f"gimp-colorize-train: memory is full; lower --batch or --size ({error})", file=sys.stderr)
         return 1
 
 
@@ -50,6 +59,12 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
         else:
             commands.add_parser(name, help=f"train {name}")
     return parser
+
+
+def _of_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard's own thread fails where the disk is full, and the next write of the main thread says so."""
+    if failed.exc_type is not None and not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
 
 
 def _list(_: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colorize_training.data import planes
+from colorize_training.writing import replacing
 
 HEADING = 18  # pixels above a sheet's columns
 
@@ -57,7 +58,8 @@ def draw_sheet(rows: list[np.ndarray], headings: Sequence[str], path: Path) -> N
     draw, column = ImageDraw.Draw(sheet), sheet.width // len(headings)
     for number, heading in enumerate(headings):
         draw.text((number * column + 4, 2), heading, fill=(0, 0, 0), font=ImageFont.load_default(12))
-    sheet.save(path)
+    with replacing(path) as part:
+        sheet.save(part)
 
 
 def jpeg_uri(rgb: np.ndarray, quality: int) -> str:

@@ -1,9 +1,10 @@
 """CSV tables: whole ones, and such as grow by rows while something runs."""
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from colorize_training.writing import explained, replacing
 
 
 class Table:
@@ -13,12 +14,15 @@ class Table:
         self.path = path
         self.rows = read_rows(path) if path.exists() else []
         self.columns = list(self.rows[0]) if self.rows else []
+        if path.exists() and not path.read_bytes().endswith(b"\n"):  # a full disk, or a kill, cut the last row
+            self.rows = self.rows[:-1]
+            self._rewrite()
 
     def add(self, **row: float | int | str) -> None:
         """Append a row; what the file holds is rewritten only where the row brings a new column."""
         self.rows.append({k: _text(v) for k, v in row.items()})
         if set(row) <= set(self.columns):
-            with open(self.path, "a", newline="") as file:
+            with explained(self.path), open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, self.columns).writerow(self.rows[-1])
         else:
             self.columns += [k for k in row if k not in self.columns]
@@ -39,18 +43,16 @@ class Table:
         return [float(row[name]) for row in self.rows if row.get(name)]
 
     def _rewrite(self) -> None:
-        part = self.path.with_suffix(".part")
-        with open(part, "w", newline="") as file:
+        with replacing(self.path) as part, open(part, "w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(part, self.path)
 
 
 def write_rows(rows: Sequence[Mapping[str, float | int | str]], path: Path) -> None:
     """Write a whole CSV file; rows may lack columns that others have."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows({k: _text(v) for k, v in row.items()} for row in rows)

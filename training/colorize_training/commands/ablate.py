@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, pack, split, squash, write_split
 from colorize_training.devices import device_of
-from colorize_training.figures import plt
+from colorize_training.figures import plt, save_figure
 from colorize_training.pictures import draw_sheet, recolour, to_bytes
 from colorize_training.recipes.vgg_regression import VggRegressionRecipe, VggRegressionSettings
 from colorize_training.running import checkpoint
 from colorize_training.running.loop import Run, Stopped
 from colorize_training.running.validation import Validation, mean_losses
 from colorize_training.settings import LoopSettings, add_options, chosen
+from colorize_training.writing import alone_in, replacing, write_text
 
 REPORT = "Pathak (Flickr8k, 224 px, 25 epochs)"
 PICTURES = 6  # rows of the picture sheet
@@ -93,6 +94,11 @@ def _experiment(text: str) -> Experiment:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    with alone_in(arguments.out):
+        return _ablate(arguments)
+
+
+def _ablate(arguments: argparse.Namespace) -> int:
     settings, loop = chosen(VggRegressionSettings, arguments), chosen(LoopSettings, arguments)
     photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", max(176, loop.size))
     parts = split(photographs, VggRegressionRecipe.split, settings.seed)
@@ -126,7 +132,7 @@ def _train(
     run = Run(recipe, loop, parts[0], out)
     if run.step < run.steps:
         run.train(Validation(recipe, parts[1], loop))
-    state = checkpoint.load(out / "best.pt")
+    state = checkpoint.load_run(out / "best.pt")
     network = VggRegression(VggRegressionConfig(**state["config"]))
     network.load_state_dict(state["average"] or state["network"])
     return Trained(experiment, recipe, network.eval().to(run.group.device))
@@ -138,8 +144,7 @@ def _test_loss(trained: Trained, photographs: PackedPhotographs, size: int) -> f
 
 
 def _write_csv(rows: list[tuple[Experiment, float]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("number", "experiment", "test loss", REPORT))
         writer.writerows((e.number, e.title, f"{loss:.6f}", f"{e.reported:.6f}") for e, loss in rows)
@@ -149,8 +154,7 @@ def _write_markdown(rows: list[tuple[Experiment, float]], about: str, path: Path
     """The report's has 224 px, Flickr8k and 25 epochs; `about` says what ours has."""
     lines = [f"| experiment | test loss ({about}) | {REPORT} |", "|---|---|---|"]
     lines += [f"| ({e.number}) {e.title} | {loss:.6f} | {e.reported:.6f} |" for e, loss in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
     print("\n".join(lines), flush=True)
 
 
@@ -163,8 +167,7 @@ def _draw_table(rows: list[tuple[Experiment, float]], about: str, path: Path) ->
     axes.invert_yaxis()
     axes.set_xlabel("Huber loss of u and v (0..1) on the test set")
     figure.legend(loc="outside upper center")
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 @torch.no_grad()

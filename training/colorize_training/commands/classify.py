@@ -27,9 +27,11 @@ from colorize_training.backbones import CLASSIFIERS, load_part, starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, pack, planes
 from colorize_training.devices import training_device
-from colorize_training.figures import plt
+from colorize_training.figures import plt, save_figure
 from colorize_training.pictures import draw_sheet, recolour
+from colorize_training.ranges import BATCH, LEARNING_RATE, SEED, STEPS, Within
 from colorize_training.running import checkpoint
+from colorize_training.writing import alone_in, replacing, write_text
 
 REPORTED = {
     "Gray": 22,
@@ -42,7 +44,7 @@ REPORTED = {
 REPORT = "Li and Wang"
 HEADS = ("classifier.", "fc.")  # of the 1,000 classes; not taken over
 MODE = 0.01  # a temperature at which the annealed mean is the mode
-BATCH = 64  # of everything but training
+AT_ONCE = 64  # of everything but training
 SHOWN = 12  # pictures of the sheet
 
 
@@ -68,18 +70,22 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--out", type=Path, required=True, help="folder of the classifier and of the table")
     add("--classifier", choices=CLASSIFIERS, default="vgg16", help="architecture")
     add("--backbone", default="", help="its start: a .safetensors file, or random; default: torchvision's")
-    add("--size", type=int, default=224, help="pixels of a side, as the classifier sees a picture")
-    add("--epochs", type=int, default=20, help="of the classifier's training")
-    add("--batch", type=int, default=128, help="pictures a step")
-    add("--lr", type=float, default=1e-4, help="Adam's learning rate")
-    add("--temperature", type=float, default=0.89, help="of the annealed mean")
-    add("--seed", type=int, default=0, help="of all randomness")
+    add("--size", type=Within(int, 32, 2048), default=224, help="pixels of a side, as the classifier sees a picture")
+    add("--epochs", type=STEPS, default=20, help="of the classifier's training")
+    add("--batch", type=BATCH, default=128, help="pictures a step")
+    add("--lr", type=LEARNING_RATE, default=1e-4, help="Adam's learning rate")
+    add("--temperature", type=Within(float, MODE, 10), default=0.89, help="of the annealed mean")
+    add("--seed", type=SEED, default=0, help="of all randomness")
     add("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where the classifier and the networks run")
     command.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    with alone_in(arguments.out):
+        return _classify(arguments)
+
+
+def _classify(arguments: argparse.Namespace) -> int:
     arguments.device = training_device(arguments.device)
     training, test = (_labelled(s, arguments.out / "cache") for s in (arguments.data, arguments.test))
     classifier = _trained(training, arguments)
@@ -118,7 +124,7 @@ def _coloured(truth: Tensor, path: Path, temperature: float, device: torch.devic
     """The pictures with their own L and the chroma of these weights, at the size on which those were trained."""
     record = weights.read_record(path)
     network, coloured = weights.load(record).to(device), []
-    for pictures in tqdm(truth.split(BATCH), desc=f"colouring with {record.name}, T {temperature}", unit="batch"):
+    for pictures in tqdm(truth.split(AT_ONCE), desc=f"colouring with {record.name}, T {temperature}", unit="batch"):
         lightness = _lightness(pictures)
         seen = F.interpolate(lightness, (record.side, record.side), mode="bilinear", align_corners=False)
         cells = record.side // CHROMA_STRIDE
@@ -138,7 +144,7 @@ def _trained(training: Labelled, arguments: argparse.Namespace) -> nn.Module:
     path, done = arguments.out / "classifier.pt", 0
     settings = {k: getattr(arguments, k) for k in ("classifier", "backbone", "size", "batch", "lr", "seed", "data")}
     if path.exists():
-        state = checkpoint.load(path)
+        state = checkpoint.load(path, {"settings": dict, "classifier": dict, "optimizer": dict, "epochs": int})
         if state["settings"] != settings:
             raise ValueError(f"{path} was trained with other settings; choose another --out")
         classifier.load_state_dict(state["classifier"])
@@ -190,7 +196,7 @@ def _seen(pictures: Tensor, size: int) -> Tensor:
 def accuracy(classifier: nn.Module, pictures: Tensor, labels: Tensor, size: int) -> float:
     """Share of the pictures (N, 3, H, W) whose most likely class is their label."""
     right, device = 0, next(classifier.parameters()).device
-    for some, wanted in zip(pictures.split(BATCH), labels.split(BATCH), strict=True):
+    for some, wanted in zip(pictures.split(AT_ONCE), labels.split(AT_ONCE), strict=True):
         right += int((classifier(_seen(some.to(device), size)).argmax(1).cpu() == wanted).sum())
     return right / len(labels)
 
@@ -198,14 +204,14 @@ def accuracy(classifier: nn.Module, pictures: Tensor, labels: Tensor, size: int)
 def write_table(accuracies: dict[str, float], count: int, out: Path) -> None:
     """`table.csv`, `table.md` and `table.png`: each column's accuracy, with its standard error, beside the report's."""
     rows = [(name, 100 * share, 100 * (share * (1 - share) / count) ** 0.5) for name, share in accuracies.items()]
-    with open(out / "table.csv", "w", newline="") as file:
+    with replacing(out / "table.csv") as part, open(part, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("pictures", "accuracy %", "std. error", REPORT, "test pictures"))
         writer.writerows((name, f"{own:.1f}", f"{error:.1f}", REPORTED[name], count) for name, own, error in rows)
     lines = [f"| | {' | '.join(accuracies)} |", "|---" * (len(rows) + 1) + "|"]
     lines.append("| measured here | " + " | ".join(f"{own:.1f} ± {error:.1f} %" for _, own, error in rows) + " |")
     lines.append(f"| {REPORT} | " + " | ".join(f"{REPORTED[name]} %" for name in accuracies) + " |")
-    (out / "table.md").write_text("\n".join(lines) + "\n")
+    write_text(out / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines), flush=True)
     _draw_table(rows, out / "table.png")
 
@@ -218,8 +224,7 @@ def _draw_table(rows: list[tuple[str, float, float]], path: Path) -> None:
     axes.set_xticks(places, [name for name, *_ in rows])
     axes.set_ylabel("accuracy of the classifier (%)")
     axes.legend()
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _draw_rows(shown: dict[str, Tensor], path: Path) -> None:

@@ -27,9 +27,11 @@ from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, pack, planes, squash
 from colorize_training.evaluation.metrics import psnr
-from colorize_training.figures import plt
+from colorize_training.figures import plt, save_figure
 from colorize_training.pictures import draw_sheet, recolour, to_bytes
+from colorize_training.ranges import PICTURES, SIDE_OR_NONE
 from colorize_training.recipes.palette import draw_circles, errors
+from colorize_training.writing import make_folder, replacing
 
 COVERAGES = (0, 1, 2, 5, 10, 20, 40, 60, 80, 100)  # per cent
 HUES = {"red": 40, "yellow": 103, "green": 136, "cyan": 196, "blue": 306, "magenta": 328}  # of sRGB's corners, degrees
@@ -49,8 +51,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--data", nargs="+", required=True, help="photographs that it was not trained on")
     command.add_argument("--out", type=Path, required=True, help="folder of tables and pictures")
     command.add_argument("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
-    command.add_argument("--pictures", type=int, default=100, help="how many, the first ones (default: 100)")
-    command.add_argument("--size", type=int, default=0, help="pixels of a side (default: as trained)")
+    command.add_argument("--pictures", type=PICTURES, default=100, help="how many, the first ones (default: 100)")
+    command.add_argument("--size", type=SIDE_OR_NONE, default=0, help="pixels of a side (default: as trained)")
     command.set_defaults(run=_run)
 
 
@@ -59,7 +61,7 @@ def _run(arguments: argparse.Namespace) -> int:
     network = weights.load(record)
     size = -(-(arguments.size or record.side) // network.stride) * network.stride
     photographs = pack(arguments.data, arguments.cache or arguments.out / "cache", max(176, size))
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.out)
     measured = Measured()
     rows = [
         _measure(network, photographs, number, size, measured)
@@ -148,7 +150,7 @@ def _strengths(values: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence]) -> None:
-    with open(path, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)
@@ -164,8 +166,7 @@ def _draw_coverage(table: Sequence[Sequence[float]], name: str, path: Path) -> N
     right.plot(coverage, decibel, "s--", color="tab:orange")
     right.set_ylabel("PSNR (dB)", color="tab:orange")
     left.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _draw_hues(strengths: dict[int, np.ndarray], name: str, path: Path) -> None:
@@ -177,5 +178,4 @@ def _draw_hues(strengths: dict[int, np.ndarray], name: str, path: Path) -> None:
     axes.set_xticks(places, list(HUES))
     axes.set(ylabel="predicted chroma along the true one", title=name)
     axes.legend()
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save_figure(figure, path)

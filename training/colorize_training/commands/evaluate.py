@@ -32,7 +32,7 @@ from colorize_client import Options
 from colorize_client.options import CAUTIOUS
 from tqdm import tqdm
 
-from colorize_training.commands.export import network_side
+from colorize_training.commands.export import NETWORK_SIDE
 from colorize_training.data import PackedPhotographs, add_list_options, chosen_lists, pack
 from colorize_training.evaluation.areas import find_drawn, measure_areas, read_names
 from colorize_training.evaluation.behaviour import behave, obedience
@@ -46,7 +46,9 @@ from colorize_training.evaluation.strokes.cases import Case, find_cases
 from colorize_training.evaluation.strokes.sheets import draw_case, save
 from colorize_training.evaluation.strokes.table import compared, markdown, measure_cases, summarize_strokes
 from colorize_training.evaluation.task import Task
+from colorize_training.ranges import PICTURES_OR_NONE, Within
 from colorize_training.tables import Table, write_rows
+from colorize_training.writing import alone_in, write_text
 
 TEMPERATURES = [CAUTIOUS, Options().temperature]  # the most cautious, and what the service does unasked
 
@@ -64,22 +66,22 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--out", type=Path, required=True, help="folder of the report and the tables")
     add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
     add("--protocol", choices=PROTOCOLS, default="icolorit", help="how hints are simulated (default: icolorit)")
-    add("--hints", type=int, nargs="+", help="hint counts (default: the protocol's)")
+    add("--hints", type=Within(int, 0, 10_000), nargs="+", help="hint counts (default: the protocol's)")
     add(
         "--pictures",
-        type=_count,
+        type=PICTURES_OR_NONE,
         default=500,
         help="how many photographs, evenly spread over them; 0: strokes or areas alone (default: 500)",
     )
     add(
         "--side",
-        type=lambda text: 0 if text == "own" else network_side(text),
+        type=lambda text: 0 if text == "own" else NETWORK_SIDE(text),
         nargs="+",
         help="sides of the network's picture, or own: as the file says (default: as what is measured)",
     )
     add(
         "--temperature",
-        type=float,
+        type=Within(float, *Options.limits("temperature")),
         nargs="+",
         default=TEMPERATURES,
         help=f"default: {TEMPERATURES[0]:g} {TEMPERATURES[1]:g}",
@@ -89,16 +91,40 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--fid", metavar="NAME[:FILE]", help="feature network of the FID, as mobilenet_v2:FILE")
     add("--lpips", type=Path, metavar="FILE", help="weights of LPIPS 0.1 on AlexNet")
     add("--classifier", metavar="NAME[:FILE]", help="network that is asked what it recognizes, as vgg16")
-    add("--behaviour", type=int, default=0, metavar="N", help="pictures in which strokes are tried (default: 0)")
-    add("--strokes", type=_count, default=0, metavar="N", help="pictures in which things are filled (default: 0)")
-    add("--areas", type=_count, default=0, metavar="N", help="pictures with label maps whose areas are measured")
+    add(
+        "--behaviour",
+        type=PICTURES_OR_NONE,
+        default=0,
+        metavar="N",
+        help="pictures in which strokes are tried (default: 0)",
+    )
+    add(
+        "--strokes",
+        type=PICTURES_OR_NONE,
+        default=0,
+        metavar="N",
+        help="pictures in which things are filled (default: 0)",
+    )
+    add(
+        "--areas",
+        type=PICTURES_OR_NONE,
+        default=0,
+        metavar="N",
+        help="pictures with label maps whose areas are measured",
+    )
     add("--label-names", type=Path, metavar="TSV", help="what labels show: columns name, and labels as 1=skin;2=coat")
-    add("--sheets", type=int, default=30, metavar="N", help="pictures that the report shows (default: 30)")
+    add("--sheets", type=PICTURES_OR_NONE, default=30, metavar="N", help="pictures that the report shows (default: 30)")
     command.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    if not (arguments.pictures or arguments.strokes or arguments.areas):
+        raise ValueError("nothing is measured without pictures: give --pictures, --strokes or --areas a number")
+    with alone_in(arguments.out):
+        return _evaluate(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
     protocol = PROTOCOLS[arguments.protocol]
     own = _served_as(arguments, protocol.size, None, arguments.alike)
     photographs = _photographs(arguments, protocol.size)
@@ -140,13 +166,6 @@ def _extras(task: Task, own: list[Served], arguments: argparse.Namespace) -> dic
     return _merged(costs | _fids(task, arguments.fid), _behaviours(task, own, arguments.behaviour))
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of pictures")
-    return count
-
-
 def _areas(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of areas.csv."""
     names = read_names(arguments.label_names) if arguments.label_names else {}
@@ -169,7 +188,7 @@ def _strokes(arguments: argparse.Namespace, meta: dict[str, Any]) -> Strokes:
     scores = measure_cases(cases, methods, shown, table_of(out, "strokes-pictures.csv", _alike(meta, cases, own)))
     rows = summarize_strokes(scores)
     write_rows(rows, out / "strokes.csv")
-    (out / "strokes.md").write_text(markdown(rows, meta), encoding="utf-8")
+    write_text(out / "strokes.md", markdown(rows, meta))
     print(markdown(rows, meta), flush=True)
     return Strokes(rows, shown.name, _sheets(cases[: arguments.sheets], shown, methods, out / "strokes"))
 
@@ -322,7 +341,7 @@ def table_of(out: Path, name: str, meta: dict[str, Any]) -> Table:
     path, described = out / name, out / name.replace("pictures.csv", "meta.json")
     if path.exists() and (not described.exists() or json.loads(described.read_text())["same"] != meta["same"]):
         raise ValueError(f"{path} was measured with other weights, pictures or settings; choose another --out")
-    described.write_text(json.dumps(meta, indent=2) + "\n")
+    write_text(described, json.dumps(meta, indent=2) + "\n")
     return Table(path)
 
 

@@ -28,7 +28,9 @@ from tqdm import tqdm
 from colorize_training.data import PackedPhotographs, draw_crop, pack, planes, squash
 from colorize_training.evaluation.metrics import boundary_psnr, psnr
 from colorize_training.pictures import gray_of
+from colorize_training.ranges import PICTURES, SEED, STEPS
 from colorize_training.tables import write_rows
+from colorize_training.writing import make_folder
 
 FACTORS = (2, 4, 8, 16)  # pixels of a cell's side
 SIZE = 224  # of the pictures measured
@@ -69,14 +71,14 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     add("--validation", nargs="+", required=True, help="photographs to measure on")
     add("--out", type=Path, required=True, help="folder of the table")
     add("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
-    add("--steps", type=int, default=1000, help=f"of training, {BATCH} crops each")
-    add("--pictures", type=int, default=100, help="how many to measure on, the first ones")
-    add("--seed", type=int, default=0, help="of all randomness")
+    add("--steps", type=STEPS, default=1000, help=f"of training, {BATCH} crops each")
+    add("--pictures", type=PICTURES, default=100, help="how many to measure on, the first ones")
+    add("--seed", type=SEED, default=0, help="of all randomness")
     command.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.out)
     cache = arguments.cache or arguments.out / "cache"
     learned = train(pack(arguments.data, cache), arguments.steps, arguments.seed)
     judged = pack(arguments.validation, cache)

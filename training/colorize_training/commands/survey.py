@@ -28,6 +28,8 @@ from tqdm import tqdm
 
 from colorize_training.data import PackedPhotographs, pack
 from colorize_training.pictures import coloured, gray_of, jpeg_uri, shown_gray
+from colorize_training.ranges import PICTURES, PICTURES_OR_NONE, SEED, Within
+from colorize_training.writing import write_text
 
 QUALITY = 92  # of JPEG
 PLACE = "@SURVEY@"  # where the data stand in survey.html
@@ -63,18 +65,31 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--weights", type=Path, nargs="+", required=True, help="one or more .safetensors files")
     command.add_argument("--out", type=Path, required=True, help="the HTML file to write")
     command.add_argument("--cache", type=Path, help="folder for decoded photographs; beside OUT where it is not given")
-    command.add_argument("--side", type=int, default=256, help="short side of the pictures in pixels")
-    command.add_argument("--pictures", type=int, default=default.pictures, help="how many each participant judges")
-    command.add_argument("--practice", type=int, default=default.practice, help="pictures before them, not counted")
+    command.add_argument("--side", type=Within(int, 16, 4096), default=256, help="short side of the pictures in pixels")
+    command.add_argument("--pictures", type=PICTURES, default=default.pictures, help="how many each participant judges")
     command.add_argument(
-        "--checks", type=int, default=default.checks, help="trials with a gray picture, which show who pays attention"
+        "--practice", type=PICTURES_OR_NONE, default=default.practice, help="pictures before them, not counted"
     )
     command.add_argument(
-        "--seconds", type=float, default=default.seconds, help="that the pictures stay; 0: until the answer"
+        "--checks",
+        type=PICTURES_OR_NONE,
+        default=default.checks,
+        help="trials with a gray picture, which show who pays attention",
+    )
+    command.add_argument(
+        "--seconds",
+        type=Within(float, 0, 3600),
+        default=default.seconds,
+        help="that the pictures stay; 0: until the answer",
     )
     command.add_argument("--single", action="store_true", help="one picture at a time: real or fake?")
-    command.add_argument("--temperature", type=float, default=default.temperature, help="1 is cautious, lower is vivid")
-    command.add_argument("--seed", type=int, default=default.seed, help="of the choice of pictures")
+    command.add_argument(
+        "--temperature",
+        type=Within(float, *Options.limits("temperature")),
+        default=default.temperature,
+        help="1 is cautious, lower is vivid",
+    )
+    command.add_argument("--seed", type=SEED, default=default.seed, help="of the choice of pictures")
     command.set_defaults(run=_run)
 
 
@@ -84,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
     records = [weights.read_record(path) for path in arguments.weights]
     cache = arguments.cache or arguments.out.parent / "cache"
     page = survey_page(pack(arguments.data, cache, arguments.side), records, settings)
-    arguments.out.write_text(page, encoding="utf-8")
+    write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page) / 1e6:.1f} MB, {settings.pictures} pictures, {len(records)} weights")
     return 0
 

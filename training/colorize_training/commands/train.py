@@ -1,14 +1,18 @@
 """Train a recipe: the command that has its name."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from colorize_training.data import PackedPhotographs, add_list_options, chosen_lists, overlap, pack, split, write_split
+from colorize_training.data.decoding import MIN_SIDE
+from colorize_training.ranges import Within
 from colorize_training.recipes import recipe_class
 from colorize_training.running.loop import Run, Stopped
 from colorize_training.running.validation import Validation
 from colorize_training.settings import LoopSettings, add_options, chosen
+from colorize_training.writing import alone_in
 
 
 def add_command(commands: argparse._SubParsersAction, name: str) -> None:
@@ -27,7 +31,12 @@ def add_command(commands: argparse._SubParsersAction, name: str) -> None:
     add_list_options(data, often=True)
     data.add_argument("--out", type=Path, required=True, help="folder of the run; an earlier run in it is resumed")
     data.add_argument("--cache", type=Path, help="folder for decoded photographs (default: OUT/cache)")
-    data.add_argument("--short-side", type=int, default=0, help="to which larger photographs are reduced; 0: as needed")
+    data.add_argument(
+        "--short-side",
+        type=Within(int, MIN_SIDE, 8192, also=0),
+        default=0,
+        help="to which larger photographs are reduced; 0: as needed",
+    )
     add_options(command, recipe.Settings())
     add_options(command, recipe.loop)
     command.set_defaults(run=_train, recipe=recipe)
@@ -39,13 +48,20 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 def _shares(text: str) -> tuple[int, int, int]:
     """75/15/10 as three whole percentages."""
-    shares = [int(part) for part in text.split("/")]
-    if len(shares) != 3 or sum(shares) != 100 or min(shares) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not three percentages such as 75/15/10")
+    shares = [int(part) if part.isdecimal() else -1 for part in text.split("/")]
+    if len(shares) != 3 or sum(shares) != 100 or min(shares) < 0 or not shares[0]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three percentages such as 75/15/10, the first above 0")
     return shares[0], shares[1], shares[2]
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    if int(os.environ.get("RANK", 0)):  # of many processes, the main one writes
+        return _trained(arguments)
+    with alone_in(arguments.out):
+        return _trained(arguments)
+
+
+def _trained(arguments: argparse.Namespace) -> int:
     settings = chosen(LoopSettings, arguments)
     recipe = arguments.recipe(chosen(arguments.recipe.Settings, arguments))
     photographs, held_out = _photographs(arguments, settings, recipe.settings.seed)

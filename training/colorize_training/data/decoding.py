@@ -7,6 +7,7 @@ shows white.
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from colorize_engine.colour.conversions import srgb_to_lab
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from colorize_training.data.crops import planes
+from colorize_training.writing import write_text
 
 MAX_BYTES = 256 * 2**20  # of a file
 MAX_PIXELS = 80_000_000  # checked before anything is decoded
@@ -46,6 +48,10 @@ UNREADABLE = (
 )
 
 
+# Of an object, in what Python and Pillow say: another one at every call.
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
 class Unusable(ValueError):
     """A picture that cannot be learned from; the text says why."""
 
@@ -64,12 +70,12 @@ class Skipped:
         return "\n".join(lines)
 
     def note(self, name: str, error: BaseException) -> None:
-        self.reasons[name] = " ".join(str(error).split()) or type(error).__name__
+        self.reasons[name] = ADDRESS.sub("", " ".join(str(error).split())) or type(error).__name__
 
     def write(self, path: Path) -> None:
         """One line for each file: name, tab, reason."""
         lines = ["file\treason", *(f"{' '.join(name.split())}\t{why}" for name, why in self.reasons.items())]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+        write_text(path, "\n".join(lines) + "\n")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -87,7 +93,10 @@ def decode(data: bytes) -> Image.Image:
     """A picture file as RGB, upright. Raises Unusable, or one of UNREADABLE."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow: odd metadata, and sizes, which are checked here
-        image = Image.open(io.BytesIO(data))
+        try:
+            image = Image.open(io.BytesIO(data))
+        except UnidentifiedImageError as error:
+            raise Unusable("no picture, or of a format that is not known") from error
         _check(image)
         image.load()
         return _on_white(ImageOps.exif_transpose(image))

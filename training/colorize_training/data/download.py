@@ -22,6 +22,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from colorize_training.data.decoding import MAX_BYTES, Unusable
+from colorize_training.writing import explained, make_folder
 
 CHUNK = 2**16
 AGENT = "gimp-colorize-train"
@@ -53,7 +54,7 @@ def download_all(
     """
     if not wanted:
         return {}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     fetcher = _Fetcher(folder, policy or RetryPolicy())
     pool = ThreadPoolExecutor(fetcher.policy.at_once)
     try:
@@ -116,7 +117,7 @@ class _Fetcher:
         if announced > self.policy.most_bytes:
             raise Unusable(f"{announced} bytes are announced, {self.policy.most_bytes} are taken at most")
         count = 0
-        with open(part, "wb") as file:
+        with explained(part), open(part, "wb") as file:
             for chunk in self._chunks(response):
                 count += file.write(chunk)
                 if count > self.policy.most_bytes:

@@ -70,7 +70,7 @@ class Mosaic(Source):
         if rest.endswith(".npz"):
             rest, _, labels = rest.rpartition(":")
         path, _, side = rest.rpartition(":")
-        if not path or not side.isdigit() or int(side) == 0:
+        if not path or not side.isdecimal() or int(side) == 0:
             raise ValueError(f"{text}: write mosaic:FILE.tar:SIDE or mosaic:FILE.tar:SIDE:LABELS.npz, SIDE in pixels")
         return cls(Path(path), int(side), Path(labels) if labels else None)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from colorize_training.data.photographs import PackedPhotographs
+from colorize_training.ranges import Within
 
 DIGITS = 12
 
@@ -61,7 +62,7 @@ def add_list_options(parser: argparse._ActionsContainer, often: bool = False) ->
     parser.add_argument("--without", nargs="+", type=Path, default=[], help=text + "of DATA nothing of these")
     if often:
         parser.add_argument("--often", nargs="+", type=Path, default=[], help=text + "these are seen TIMES an epoch")
-        parser.add_argument("--times", type=int, default=Lists.times, choices=range(1, 101), metavar="TIMES")
+        parser.add_argument("--times", type=Within(int, 1, 100), default=Lists.times, help="times an epoch, for OFTEN")
 
 
 def chosen_lists(arguments: argparse.Namespace) -> Lists:

@@ -4,12 +4,9 @@ A small machine cannot decode and train at once, so `pack` writes every photogra
 then only crops. What cannot be used is skipped with its reason, counted, and listed in skipped.tsv beside the pack.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -24,6 +21,7 @@ from colorize_training.data.photographs import PackedMasks, PackedPhotographs, f
 from colorize_training.data.picture_source import Picture, Source
 from colorize_training.data.regions import with_regions
 from colorize_training.data.things import MASK_STRIDE, masks_of
+from colorize_training.writing import explained, locked, make_folder, replacing, write_text
 
 FORMAT = 3  # of a pack, and of the rules by which pictures are chosen: raise it when either changes
 
@@ -103,8 +101,8 @@ def pack(
     """
     found = [source_of(source) for source in sources]
     target = folder / _key(sources, found, short_side)
-    target.mkdir(parents=True, exist_ok=True)
-    with _locked(target / "lock"):
+    make_folder(target)
+    with locked(target / "lock"):
         if not (target / "index.json").exists():
             _write_pack(found, target, folder / "downloads", short_side)
         photographs = _open(target)
@@ -125,14 +123,6 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     return str(path.resolve()), state.st_size, state.st_mtime_ns
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the system gives the lock back however a process ends."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _open(target: Path) -> PackedPhotographs:
     meta = json.loads((target / "index.json").read_text())
     pixels = mapped(target / "pixels.u8")
@@ -145,19 +135,17 @@ def _open(target: Path) -> PackedPhotographs:
 
 def _write_pack(sources: list[Source], target: Path, downloads: Path, short_side: int) -> None:
     skipped, table = Skipped(), _Table()
-    with open(target / "pixels.part", "wb") as out, open(target / "masks.part", "wb") as bits:
-        found = _usable(sources, skipped, downloads, short_side)
-        for photograph in tqdm(found, desc="decoding photographs", unit="img"):
-            table.add(photograph, out, bits)
-    skipped.write(target / "skipped.tsv")
-    if not table.names:
-        raise ValueError(f"no colour photograph in {', '.join(str(s.path) for s in sources)}\n{skipped}")
-    if skipped.reasons:
-        print(f"{skipped}\n  listed in {target / 'skipped.tsv'}", flush=True)
-    os.replace(target / "pixels.part", target / "pixels.u8")
-    os.replace(target / "masks.part", target / "masks.u1")
-    (target / "index.part").write_text(json.dumps(table.described()))
-    os.replace(target / "index.part", target / "index.json")
+    with replacing(target / "pixels.u8") as pixels, replacing(target / "masks.u1") as masks:
+        with explained(target), open(pixels, "wb") as out, open(masks, "wb") as bits:
+            found = _usable(sources, skipped, downloads, short_side)
+            for photograph in tqdm(found, desc="decoding photographs", unit="img"):
+                table.add(photograph, out, bits)
+        skipped.write(target / "skipped.tsv")
+        if not table.names:
+            raise ValueError(f"no colour photograph in {', '.join(str(s.path) for s in sources)}\n{skipped}")
+        if skipped.reasons:
+            print(f"{skipped}\n  listed in {target / 'skipped.tsv'}", flush=True)
+    write_text(target / "index.json", json.dumps(table.described()))
 
 
 @dataclass

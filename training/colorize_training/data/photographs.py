@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from colorize_training.data.things import MASK_STRIDE
+from colorize_training.writing import write_text
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -139,8 +140,7 @@ def split(
 def write_split(parts: tuple[PackedPhotographs, PackedPhotographs, PackedPhotographs], folder: Path) -> None:
     """`split.json`: which photographs are in which part."""
     names = dict(zip(("training", "validation", "test"), (part.names for part in parts), strict=True))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "split.json").write_text(json.dumps(names, indent=1) + "\n")
+    write_text(folder / "split.json", json.dumps(names, indent=1) + "\n")
 
 
 def manifest(photographs: PackedPhotographs) -> frozenset[str]:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from colorize_training.data.photographs import PackedPhotographs, PackedRegions, mapped
 from colorize_training.data.things import MASK_STRIDE, SMALLEST
+from colorize_training.writing import replacing
 
 SCALES = (40.0, 100.0, 300.0)  # of regions in a photograph of AREA cells, in lengths of CIELAB over 100
 AREA = 88 * 117
@@ -49,15 +50,13 @@ def with_regions(photographs: PackedPhotographs, folder: Path) -> PackedPhotogra
 
 
 def _find(photographs: PackedPhotographs, values: Path, index: Path) -> None:
-    rows, offset, part = [], 0, values.with_suffix(".part")
-    with open(part, "wb") as out:
+    rows, offset = [], 0
+    with replacing(values) as part, open(part, "wb") as out:
         for maps in tqdm(_all(photographs), total=len(photographs), desc="finding regions", unit="img"):
             rows.append((offset, *maps.shape))
             offset += out.write(maps.tobytes())
-    os.replace(part, values)
-    with open(index.with_suffix(".part"), "wb") as file:
-        np.save(file, np.array(rows, dtype=np.int64))
-    os.replace(index.with_suffix(".part"), index)
+    with replacing(index) as part:
+        np.save(part, np.array(rows, dtype=np.int64))
 
 
 def _all(photographs: PackedPhotographs) -> Iterator[np.ndarray]:

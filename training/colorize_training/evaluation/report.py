@@ -16,6 +16,7 @@ from colorize_training.evaluation.strokes.table import TITLES as MEASURES
 from colorize_training.evaluation.task import Task
 from colorize_training.figures import plt
 from colorize_training.pictures import data_uri, gray_of, jpeg_uri, shown_gray
+from colorize_training.writing import write_text
 
 SHOWN_HINTS = (1, 5, 20)
 EXTREMES = 10  # best and worst pictures
@@ -91,7 +92,7 @@ def write_report(
     ]
     body = "\n".join(parts)
     page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(first)}</title>'
-    path.write_text(f"{page}<style>{STYLE}</style><body>\n{body}\n</body></html>\n", encoding="utf-8")
+    write_text(path, f"{page}<style>{STYLE}</style><body>\n{body}\n</body></html>\n")
 
 
 def _of_pictures(

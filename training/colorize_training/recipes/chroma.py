@@ -31,6 +31,7 @@ from colorize_training.data import PackedPhotographs, ResidentPhotographs, Views
 from colorize_training.degradation import degrade
 from colorize_training.hint_drawing import CANDIDATES, Hints, HintSettings, draw_hints
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights, huber, reach_iou, reach_loss
+from colorize_training.ranges import BATCH, LEARNING_RATE, RATE_OR_NONE, SEED, SHARE, STEPS, WEIGHT, Within
 from colorize_training.recipes.recipe import Recipe
 from colorize_training.settings import LoopSettings, setting
 from colorize_training.variants import VARIANTS
@@ -46,31 +47,31 @@ class ChromaSettings(HintSettings):
     """Settings of the `chroma` recipe."""
 
     encoder: str = setting("resnet50_v2", "architecture", tuple(ENCODERS))
-    frozen_stages: int = setting(0, "of the encoder, that training leaves alone")
+    frozen_stages: int = setting(0, "of the encoder, that training leaves alone", Within(int, 0, 5))
     variant: str = setting("", "built otherwise, to compare with; the service cannot hold it", tuple(VARIANTS))
-    depth: int = setting(4, "blocks of attention over the whole picture")
-    refinement: int = setting(2, "convolutions at strides 8 and 4")
-    finest: int = setting(32, "channels at stride 2")
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(32, "pictures a step, in each process")
+    depth: int = setting(4, "blocks of attention over the whole picture", Within(int, 0, 64))
+    refinement: int = setting(2, "convolutions at strides 8 and 4", Within(int, 0, 64))
+    finest: int = setting(32, "channels at stride 2", Within(int, 1, 1024))
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(32, "pictures a step, in each process", BATCH)
     backbone: str = setting(
         "", "encoder's start: a .safetensors file, or random; default for mobilenet_v2: torchvision's"
     )
     start: str = setting("", "weights file of chroma to go on from: every part of it that has the same size here")
-    encoder_lr: float = setting(2e-4, "learning rate of the encoder")
-    lr: float = setting(1e-3, "learning rate of all else")
-    weight_decay: float = setting(0.02, "of all but biases and norms")
-    uniform_share: float = setting(0.5, "class rebalancing: 0 full inverse frequency, 1 none")
-    distribution_weight: float = setting(0.4, "of the distribution's loss")
-    regression_weight: float = setting(0.025, "of the regression's Huber loss, in ab units")
-    thing_weight: float = setting(0.05, "of the same within the one thing, in which colour counts once more")
-    reach_weight: float = setting(1.5, "of the loss of what strokes on one thing reach")
-    several_weight: float = setting(1.75, "of the loss of what strokes on several things reach")
-    silence_weight: float = setting(0.1, "of the mean reach where there is no hint")
-    plain_every: int = setting(4, "one picture in so many is decoded without hints too")
-    several_every: int = setting(2, "one in so many is decoded with several things, or points, too")
-    drawn_share: float = setting(0.12, "share of the samples whose photographs have drawn things, at least")
-    degraded_share: float = setting(0.4, "share of pictures that each kind of ageing takes")
+    encoder_lr: float = setting(2e-4, "learning rate of the encoder", RATE_OR_NONE)
+    lr: float = setting(1e-3, "learning rate of all else", LEARNING_RATE)
+    weight_decay: float = setting(0.02, "of all but biases and norms", WEIGHT)
+    uniform_share: float = setting(0.5, "class rebalancing: 0 full inverse frequency, 1 none", SHARE)
+    distribution_weight: float = setting(0.4, "of the distribution's loss", WEIGHT)
+    regression_weight: float = setting(0.025, "of the regression's Huber loss, in ab units", WEIGHT)
+    thing_weight: float = setting(0.05, "of the same within the one thing, in which colour counts once more", WEIGHT)
+    reach_weight: float = setting(1.5, "of the loss of what strokes on one thing reach", WEIGHT)
+    several_weight: float = setting(1.75, "of the loss of what strokes on several things reach", WEIGHT)
+    silence_weight: float = setting(0.1, "of the mean reach where there is no hint", WEIGHT)
+    plain_every: int = setting(4, "one picture in so many is decoded without hints too", STEPS)
+    several_every: int = setting(2, "one in so many is decoded with several things, or points, too", STEPS)
+    drawn_share: float = setting(0.12, "share of the samples whose photographs have drawn things, at least", SHARE)
+    degraded_share: float = setting(0.4, "share of pictures that each kind of ageing takes", SHARE)
 
 
 class Cut(NamedTuple):

@@ -23,6 +23,7 @@ from torchvision.models import DenseNet121_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import planes, squash
+from colorize_training.ranges import BATCH, LEARNING_RATE, SEED, Within
 from colorize_training.recipes.recipe import SampledRecipe
 from colorize_training.settings import LoopSettings, setting
 
@@ -34,16 +35,20 @@ SHARE = 0.5  # of the pictures that each augmentation changes
 class DenseNetSettings:
     """Settings of the `densenet` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(32, "pictures a step")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(32, "pictures a step", BATCH)
     backbone: str = setting(
         "", "starting weights: a .safetensors file of densenet121, or random; default torchvision's"
     )
-    norm_eps: float = setting(1e-5, "eps of the encoder's batch norms; 1.001e-5 for starting weights from Keras")
-    lr: float = setting(1e-3, "Adam's learning rate")
+    norm_eps: float = setting(
+        1e-5,
+        "eps of the encoder's batch norms; 1.001e-5 for starting weights from Keras",
+        Within(float, 0, 1, above=True),
+    )
+    lr: float = setting(1e-3, "Adam's learning rate", LEARNING_RATE)
     augmentation: bool = setting(True, "noise, rotation and flips, each for half of the pictures")
-    noise: float = setting(5.0, "largest standard deviation of the noise, in units of L")
-    rotation: float = setting(25.0, "largest angle of the rotation, in degrees to either side")
+    noise: float = setting(5.0, "largest standard deviation of the noise, in units of L", Within(float, 0, 100))
+    rotation: float = setting(25.0, "largest angle of the rotation, in degrees to either side", Within(float, 0, 180))
 
 
 class Batch(NamedTuple):

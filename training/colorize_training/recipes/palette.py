@@ -27,6 +27,7 @@ from torchvision.models import VGG16_Weights
 from torchvision.transforms.functional import gaussian_blur
 
 from colorize_training.backbones import starting_weights
+from colorize_training.ranges import BATCH, LEARNING_RATE, SEED, WEIGHT
 from colorize_training.recipes.recipe import BatchT, NetworkT, SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
@@ -41,22 +42,22 @@ CIRCLE_RADII = (25 / REPORT_SIZE, 35 / REPORT_SIZE)  # of the picture's side
 class RTNetSettings:
     """Settings of the `rtnet` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(16, "pictures a step, in each process")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(16, "pictures a step, in each process", BATCH)
     backbone: str = setting("", "VGG's start: a .safetensors file of vgg16, or random; default: torchvision's")
-    lr: float = setting(1e-3, "Adam's learning rate")
-    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay")
+    lr: float = setting(1e-3, "Adam's learning rate", LEARNING_RATE)
+    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay", WEIGHT)
 
 
 @dataclass(frozen=True)
 class HNetSettings:
     """Settings of the `hnet` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(16, "pictures a step, in each process")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(16, "pictures a step, in each process", BATCH)
     rtnet: str = setting("", "weights file of the trained rtnet; without it, a random one")
-    lr: float = setting(1e-4, "Adam's learning rate")
-    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay")
+    lr: float = setting(1e-4, "Adam's learning rate", LEARNING_RATE)
+    weight_decay: float = setting(0.0, "the report's L2 regularizer, as Adam's weight decay", WEIGHT)
 
 
 SettingsT = TypeVar("SettingsT", RTNetSettings, HNetSettings)

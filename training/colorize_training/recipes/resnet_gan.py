@@ -34,6 +34,7 @@ from torchvision.models import ResNet18_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.batch_norms import folded, unfold
 from colorize_training.data import PackedPhotographs, planes, squash
+from colorize_training.ranges import BATCH, DECAY, LEARNING_RATE, SEED, SHARE, WEIGHT
 from colorize_training.recipes.recipe import SampledRecipe, Turn
 from colorize_training.settings import LoopSettings, setting
 
@@ -45,16 +46,16 @@ MEASURED, MEASURED_SIZE = 32, 128  # photographs and their side on which folded 
 class ResNetGanSettings:
     """Settings of the `resnet-gan` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(16, "pictures a step")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(16, "pictures a step", BATCH)
     backbone: str = setting("", "starting weights: a .safetensors file of resnet18, or random; default torchvision's")
     upsampling: str = setting("pixel-shuffle", "the decoder's way to twice the size", ("pixel-shuffle", "upsample"))
-    pretraining_share: float = setting(PRETRAINING_EPOCHS / EPOCHS, "share of the run that learns from L1 alone")
-    pretraining_lr: float = setting(1e-4, "learning rate of the generator in that share")
-    generator_lr: float = setting(2e-4, "learning rate of the generator against the discriminator")
-    discriminator_lr: float = setting(2e-4, "learning rate of the discriminator")
-    beta1: float = setting(0.5, "Adam's first beta in the adversarial stage")
-    l1_weight: float = setting(100.0, "weight of the L1 loss beside the adversarial one")
+    pretraining_share: float = setting(PRETRAINING_EPOCHS / EPOCHS, "share of the run that learns from L1 alone", SHARE)
+    pretraining_lr: float = setting(1e-4, "learning rate of the generator in that share", LEARNING_RATE)
+    generator_lr: float = setting(2e-4, "learning rate of the generator against the discriminator", LEARNING_RATE)
+    discriminator_lr: float = setting(2e-4, "learning rate of the discriminator", LEARNING_RATE)
+    beta1: float = setting(0.5, "Adam's first beta in the adversarial stage", DECAY)
+    l1_weight: float = setting(100.0, "weight of the L1 loss beside the adversarial one", WEIGHT)
 
 
 class Batch(NamedTuple):

@@ -21,6 +21,7 @@ from torchvision.models import VGG16_Weights
 
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, lightness_statistics
+from colorize_training.ranges import BATCH, LEARNING_RATE, RATE_OR_NONE, SEED, WEIGHT
 from colorize_training.recipes.recipe import SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
@@ -32,12 +33,12 @@ EPOCHS, EPOCH = 25, 6_000  # of the report: 75 % of Flickr8k's 8,000
 class VggRegressionSettings:
     """Settings of the `vgg-regression` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(16, "pictures a step, in each process")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(16, "pictures a step, in each process", BATCH)
     backbone: str = setting("", "encoder's start: a .safetensors file of vgg16, or random; default: torchvision's")
-    encoder_lr: float = setting(3e-6, "learning rate of VGG's layers")
-    lr: float = setting(1e-3, "learning rate of all else")
-    weight_decay: float = setting(0.0, "regularization, as Adam's weight decay")
+    encoder_lr: float = setting(3e-6, "learning rate of VGG's layers", RATE_OR_NONE)
+    lr: float = setting(1e-3, "learning rate of all else", LEARNING_RATE)
+    weight_decay: float = setting(0.0, "regularization, as Adam's weight decay", WEIGHT)
     last: str = setting("sigmoid", "activation of the last layer", tuple(LAST))
     upsampling: str = setting("transpose", "the decoder's way to twice the size", UPSAMPLING)
 

@@ -31,6 +31,7 @@ from torchvision.models import VGG16_Weights
 from colorize_training.backbones import starting_weights
 from colorize_training.data import PackedPhotographs, planes, squash
 from colorize_training.losses import BinTargets, bin_cross_entropy, class_weights
+from colorize_training.ranges import BATCH, LEARNING_RATE, SEED, SHARE, WEIGHT
 from colorize_training.recipes.recipe import BatchT, SampledRecipe
 from colorize_training.recipes.unit_chroma import Batch, squashed_sample
 from colorize_training.settings import LoopSettings, setting
@@ -45,17 +46,19 @@ PIECE = 2**19  # pixels whose loss over all bins is computed at a time; ten pict
 class ZhangRegressionSettings:
     """Settings of the `zhang-regression` recipe."""
 
-    seed: int = setting(0, "of all randomness")
-    batch: int = setting(128, "pictures a step, in each process")
-    lr: float = setting(1e-4, "Adam's learning rate")
-    weight_decay: float = setting(DECAY, "Adam's weight decay")
+    seed: int = setting(0, "of all randomness", SEED)
+    batch: int = setting(128, "pictures a step, in each process", BATCH)
+    lr: float = setting(1e-4, "Adam's learning rate", LEARNING_RATE)
+    weight_decay: float = setting(DECAY, "Adam's weight decay", WEIGHT)
 
 
 @dataclass(frozen=True)
 class ZhangClassificationSettings(ZhangRegressionSettings):
     """Settings of the `zhang-classification` recipe."""
 
-    uniform_share: float = setting(1.0, "class rebalancing: 0 full inverse frequency, 0.5 as Zhang et al., 1 none")
+    uniform_share: float = setting(
+        1.0, "class rebalancing: 0 full inverse frequency, 0.5 as Zhang et al., 1 none", SHARE
+    )
 
 
 @dataclass(frozen=True)

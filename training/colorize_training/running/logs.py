@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from colorize_training.figures import draw_curves
 from colorize_training.tables import Table
+from colorize_training.writing import explained
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -32,12 +33,14 @@ class Logs:
 
     def close(self) -> None:
         if self.events:
-            self.events.close()
+            with explained(self.out / "events"):
+                self.events.close()
 
     def _event(self, kind: str, samples: int, values: dict[str, float]) -> None:
         if self.events:
-            for name, value in values.items():
-                self.events.add_scalar(f"{kind}/{name}", value, samples)
+            with explained(self.out / "events"):
+                for name, value in values.items():
+                    self.events.add_scalar(f"{kind}/{name}", value, samples)
 
 
 def _tensorboard(out: Path, samples: int) -> "SummaryWriter | None":

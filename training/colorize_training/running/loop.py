@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from colorize_engine.networks.served import ServedNetwork
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
 
@@ -32,9 +33,11 @@ from colorize_training.running.logs import Logs
 from colorize_training.running.process_group import ProcessGroup
 from colorize_training.running.validation import Validation
 from colorize_training.settings import LoopSettings
+from colorize_training.writing import make_folder, write_text
 
 # Settings that may change when a run is resumed: they do not change what a step computes.
 FREE = {"samples", "minutes", "compile", "threads", "drawers", "save_every", "validate_every", "validate_on", "device"}
+RATES = "lr"  # what the names of learning rates end with: they may be lower than before
 
 
 class Stopped(Exception):
@@ -66,10 +69,14 @@ class Run:
         self.group = ProcessGroup.join(settings.device)
         self.batch = recipe.settings.batch * self.group.world_size
         self.steps = settings.samples // self.batch  # where no time is set
-        out.mkdir(parents=True, exist_ok=True)
+        if not (self.steps or settings.minutes):
+            raise ValueError(
+                f"--samples {settings.samples} make no step of {self.batch} pictures; raise it, or lower --batch"
+            )
+        make_folder(out)
         self._start()
         if self.last.exists():
-            self._restore(checkpoint.load(self.last))
+            self._restore(checkpoint.load_run(self.last))
 
     def _start(self) -> None:
         recipe, settings, device = self.recipe, self.settings, self.group.device
@@ -203,10 +210,12 @@ class Run:
         if not self.recipe.drawn_ahead and not self._next and self.step + 1 != self._last:
             # before anything waits for the device, which would then have nothing to do
             self._next[self.step + 1] = self._draw(self.step + 1)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
+        learning = [p for g in optimizer.param_groups for p in g["params"]]
+        norm = nn.utils.get_total_norm([p.grad for p in learning if p.grad is not None])
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise FloatingPointError(self._diverged(f"the loss is {loss.item():g}, its gradient {norm.item():g}"))
         if self.settings.clip:
-            nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), self.settings.clip)
+            nn.utils.clip_grads_with_norm_(learning, self.settings.clip, norm)
         self._set_rates(turn.player)
         optimizer.step()
         values = torch.stack([loss.detach(), *parts.values()]).tolist()
@@ -300,9 +309,19 @@ class Run:
         return scores
 
     def save(self, path: Path) -> None:
-        """Write everything that the next step depends on."""
+        """Write everything that the next step depends on. Raises FloatingPointError where no step can follow."""
         if self.group.is_main:
-            checkpoint.save(self._state(), path)
+            state = self._state()
+            if not all(_finite(state[name]) for name in ("network", "average", "optimizers")):
+                raise FloatingPointError(self._diverged("the weights are no numbers any more"))
+            checkpoint.save(state, path)
+
+    def _diverged(self, what: str) -> str:
+        """The sentence that ends a run whose numbers are none any more: what is kept, and how to go on."""
+        rates = [(k, v) for k, v in dataclasses.asdict(self.recipe.settings).items() if k.endswith(RATES)]
+        lower = " ".join(f"--{name.replace('_', '-')} {rate / 3:.2g}" for name, rate in rates)
+        kept = f"{self.last} holds the last good state" if self.last.exists() else "nothing was kept"
+        return f"{what} at step {self.step}; {kept}: run the same command with a lower rate, such as {lower}"
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -319,6 +338,7 @@ class Run:
             "plateaus": [plateau.state_dict() for plateau in self.plateaus],
             "world": self.group.world_size,
             "data": self.photographs.digest,
+            "rates": self.full_rates,
             "versions": versions(),
         }
 
@@ -327,6 +347,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            _lower(optimizer, self.full_rates[name], state.get("rates", self.full_rates)[name])
         for plateau, kept in zip(self.plateaus, state["plateaus"], strict=True):
             plateau.load_state_dict(kept)
         if self.average is not None:
@@ -345,8 +366,11 @@ class Run:
                 )
         then = state["settings"]  # of an earlier version that may not have had every setting
         changed = [k for k, v in now["settings"].items() if k not in FREE and then.get(k, v) != v]
-        if changed:
-            raise ValueError(f"{self.last} was trained with another --{changed[0].replace('_', '-')}; {_ELSE}")
+        refused = [k for k in changed if not (k.endswith(RATES) and now["settings"][k] < then[k])]
+        if refused:
+            raise ValueError(f"{self.last} was trained with another --{refused[0].replace('_', '-')}; {_ELSE}")
+        for name in changed if self.group.is_main else ():
+            print(f"from here on --{name.replace('_', '-')} {now['settings'][name]:g}, was {then[name]:g}", flush=True)
 
     def _describe(self) -> None:
         """Everything to repeat the run with, beside its checkpoints."""
@@ -364,7 +388,21 @@ class Run:
             "threads": torch.get_num_threads(),
             "precision": "bf16" if self.bf16 else "fp32",
         }
-        (self.out / "run.json").write_text(json.dumps(described, indent=2) + "\n")
+        write_text(self.out / "run.json", json.dumps(described, indent=2) + "\n")
+
+
+def _lower(optimizer: Optimizer, now: list[float], then: list[float]) -> None:
+    """A rate that a plateau brought down stays down by as much, where this call's full one is another."""
+    for group, full, before in zip(optimizer.param_groups, now, then, strict=True):
+        group["lr"] *= full / before if before else 1.0
+
+
+def _finite(state: Any) -> bool:
+    """Whether all tensors in nested lists and maps are finite numbers."""
+    if isinstance(state, Tensor):
+        return not state.is_floating_point() or bool(torch.isfinite(state).all())
+    inside = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
+    return all(map(_finite, inside))
 
 
 def versions() -> dict[str, str]:

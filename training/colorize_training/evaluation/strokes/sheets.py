@@ -12,6 +12,7 @@ from colorize_training.evaluation.strokes.cases import Case
 from colorize_training.evaluation.strokes.measures import choose_strokes
 from colorize_training.evaluation.strokes.painting import Painting
 from colorize_training.pictures import gray_of, shown_gray
+from colorize_training.writing import replacing
 
 GAP = 4  # white pixels between the pictures of a sheet
 QUALITY = 88  # of WebP
@@ -52,5 +53,5 @@ def beside(panels: Sequence[np.ndarray]) -> np.ndarray:
 
 def save(sheet: np.ndarray, path: Path) -> None:
     """As WebP."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(path, quality=QUALITY, method=6)
+    with replacing(path) as part:
+        Image.fromarray(sheet).save(part, quality=QUALITY, method=6)
