@@ -20,6 +20,7 @@ from colorize_engine.colour.conversions import gray_to_lightness
 from colorize_engine.composition import Answer, compose, join
 from colorize_engine.guided_lift import GuidedLift, render_bands
 from colorize_engine.hints import HintGrid, rasterize
+from colorize_engine.margins import flat_margins
 from colorize_engine.network_input import NetworkInput, reduce_gray
 from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLANES, ServedNetwork
 from colorize_engine.residual_spread import reach_across_edges
@@ -61,6 +62,7 @@ class Embedding:
         windows: the surroundings of strokes on small things, at a finer scale.
         sights: what was said there of the strokes painted last.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
+        inside: (h, w) float32, 0..1, what of each cell is not flat margin, which stays neutral; on the device.
         size: of the network's picture of the photograph.
     """
 
@@ -68,6 +70,7 @@ class Embedding:
     features: tuple[Tensor, ...]
     unhinted: tuple[Tensor, ...]
     lightness: Tensor
+    inside: Tensor
     size: NetworkInput
     answers: dict[tuple[bytes, bool], Answer] = field(default_factory=dict)
     windows: "dict[Window, Embedding]" = field(default_factory=dict)
@@ -84,7 +87,7 @@ class Embedding:
     @property
     def nbytes(self) -> int:
         """With room for the answers and the windows that will be kept."""
-        own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness))
+        own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness, self.inside))
         answers = (KEPT_ANSWERS + KEPT_SIGHTS) * 3 * 2 * self.lightness.numel()
         return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
 
@@ -150,7 +153,9 @@ class Colorizer:
         check()
         grid = nn.functional.avg_pool2d(lightness, CHROMA_STRIDE)[0, 0].to(self.device)
         unhinted = self.network.decode(features, self._hint_planes(size, grid))
-        return Embedding(gray, features, unhinted, grid, size)
+        margins = torch.from_numpy(flat_margins(lightness[0, 0].numpy()))
+        inside = 1 - nn.functional.avg_pool2d(margins[None], CHROMA_STRIDE)[0].to(self.device)
+        return Embedding(gray, features, unhinted, grid, inside, size)
 
     @torch.inference_mode()
     def predict(
@@ -181,7 +186,7 @@ class Colorizer:
         """
         grid, spared = _hint_grid(embedding, hints), _hint_grid(embedding, kept)
         check()
-        plain = self._chroma(embedding, embedding.unhinted, options.temperature) * options.saturation
+        plain = self._unhinted_chroma(embedding, options.temperature) * options.saturation
         if hints is None or grid is None:
             return Prediction(plain, 0)
         details, strokes = self._details(embedding, hints, split(grid), options, check)
@@ -232,7 +237,7 @@ class Colorizer:
     def _sparing(self, embedding: Embedding, spared: HintGrid) -> list[Stroke]:
         """Strokes of the colour that the picture has there without strokes; pieces that hang together are one."""
         white = HintGrid(np.zeros_like(spared.ab), spared.coverage)
-        expected = self._chroma(embedding, embedding.unhinted, CAUTIOUS).flatten(1).cpu().numpy()
+        expected = self._unhinted_chroma(embedding, CAUTIOUS).flatten(1).cpu().numpy()
         return [replace(stroke, ab=expected[:, stroke.cells]) for stroke in split(white)]
 
     def _answers(self, embedding: Embedding, strokes: list[Stroke], alike: bool, check: Check) -> list[Answer]:
@@ -285,10 +290,10 @@ class Colorizer:
             check()
             yield y, band
 
-    def _chroma(self, embedding: Embedding, output: tuple[Tensor, ...], temperature: float) -> Tensor:
-        """ab (2, h, w) on the chroma grid, without the padding."""
+    def _unhinted_chroma(self, embedding: Embedding, temperature: float) -> Tensor:
+        """ab (2, h, w) of the picture without strokes on the chroma grid; flat margins are neutral."""
         height, width = embedding.lightness.shape
-        return self.network.chroma(output, temperature)[0, :, :height, :width].float()
+        return self.network.chroma(embedding.unhinted, temperature)[0, :, :height, :width].float() * embedding.inside
 
     def _hint_planes(self, size: NetworkInput, lightness: Tensor, stroke: Stroke | None = None) -> Tensor:
         """Hint planes (1, HINT_PLANES, h, w) of the padded picture, on the device, for one stroke or for none."""

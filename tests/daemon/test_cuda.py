@@ -76,7 +76,7 @@ def test_all_of_it_is_on_the_card(engines: Engines, photograph) -> None:
     card = engines[1]
     embedding = card.set_image(photograph("coffee").gray)
     predictions = [card.predict(embedding, hints).ab for hints in (None, STROKES)]
-    kept = [*embedding.features, *embedding.unhinted, embedding.lightness, *predictions]
+    kept = [*embedding.features, *embedding.unhinted, embedding.lightness, embedding.inside, *predictions]
     of_the_network = [*card.network.parameters(), *card.network.buffers()]
     assert {tensor.device.type for tensor in kept + of_the_network} == {CARD}
 
