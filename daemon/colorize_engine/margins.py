@@ -13,6 +13,7 @@ import numpy as np
 
 BANDS = 32  # of a side, over which lightness is averaged along it: grain and letters count less, a lean is kept
 SHORTEST = 2 * BANDS  # side of a picture that is looked at, in pixels
+LEFT = 16  # pixels of a photograph within its margins, at least
 LAYERS = 3  # margins within margins: the scanner's bed, an album page, the print's paper
 DEEPEST, LEAST = 0.45, 3  # how deep a margin may be, as a share of the picture, and must be, in pixels
 MOST_LEAN = 0.03  # pixels for each pixel along the side: 1.7 degrees
@@ -109,26 +110,34 @@ def flat_margins(lightness: np.ndarray) -> np.ndarray:
     Returns:
         (h, w) float32, 0..1; zeros where no margin is sure.
     """
-    share, cut = np.zeros_like(lightness), dict.fromkeys(TURNS, 0)
-    height, width = lightness.shape
+    share, widths = np.zeros_like(lightness), dict.fromkeys(TURNS, 0)
     for _ in range(LAYERS):
-        part = lightness[cut["top"] : height - cut["bottom"], cut["left"] : width - cut["right"]]
+        part = _within(lightness, widths)
         edges = sure_edges(part)
-        for side, edge in edges.items():
-            _cover(share, side, edge, cut)
-        if not edges:
+        inner = {
+            side: widths[side] + _cleared(edges.get(side), turned(part).shape[1]) for side, turned in TURNS.items()
+        }
+        if not edges or min(_within(lightness, inner).shape) < LEFT:
             break
-        cut = {side: cut[side] + _cleared(edges.get(side), TURNS[side](part).shape[1]) for side in cut}
+        for side, edge in edges.items():
+            _cover(share, side, edge, widths)
+        widths = inner
     return share
 
 
-def _cover(share: np.ndarray, side: str, edge: Edge, cut: dict[str, int]) -> None:
-    """Mark what lies between the border and the edge of what was left within `cut`."""
+def _within(picture: np.ndarray, widths: dict[str, int]) -> np.ndarray:
+    """What margins of these widths leave of a picture, a view."""
+    height, width = picture.shape
+    return picture[widths["top"] : max(height - widths["bottom"], 0), widths["left"] : max(width - widths["right"], 0)]
+
+
+def _cover(share: np.ndarray, side: str, edge: Edge, widths: dict[str, int]) -> None:
+    """Mark what lies between the border and the edge of what is within the margins of these widths."""
     picture = TURNS[side](share)
     length = picture.shape[1]
-    before, after = (cut[beside] for beside in BESIDE[side])
+    before, after = (widths[beside] for beside in BESIDE[side])
     middle = (before + length - after) / 2
-    line = cut[side] + edge.depth + edge.lean * (np.arange(length) + 0.5 - middle)
+    line = widths[side] + edge.depth + edge.lean * (np.arange(length) + 0.5 - middle)
     reached = picture[: int(line.max()) + 1]
     np.maximum(reached, (line - np.arange(len(reached))[:, None]).clip(0, 1), out=reached)
 

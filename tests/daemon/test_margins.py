@@ -128,6 +128,14 @@ def test_a_blank_picture_has_none(level: int) -> None:
     assert not found(np.full((300, 400), level, np.uint8)).any()
 
 
+@pytest.mark.parametrize("shape", [(64, 1024), (1024, 64), (64, 64), (63, 400), (32, 32)])
+def test_margins_that_leave_nothing_are_none(shape: tuple[int, int]) -> None:
+    lightness = np.full(shape, 90, np.float32)
+    middle = tuple(slice(side // 2 - 4, side // 2 + 4) for side in shape)
+    lightness[middle] = np.random.default_rng(0).uniform(0, 60, (8, 8))
+    assert not flat_margins(lightness).any()
+
+
 @pytest.fixture(scope="module")
 def colorizer() -> Colorizer:
     return Colorizer.load(next(record for record in weights.available() if record.default), "cpu")
