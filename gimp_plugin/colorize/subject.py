@@ -46,15 +46,16 @@ class Subject:
 def candidates(image: Gimp.Image, photo: Gimp.Layer, strokes: Sequence[Gimp.Layer] = ()) -> list[Subject]:
     """What the user can mean who has chosen this layer, the likeliest first.
 
-    A patch, or a text, stands for the photograph below it; where something lies over a photograph, all that is visible
-    there is likelier than its own pixels.
+    A patch, or a text, stands for the photograph below it; where something lies over a photograph, or filters change
+    it, all that is visible there is likelier than its own pixels.
 
     Args:
         strokes: layers that were chosen for strokes, besides those that are known as such.
     """
     apart = tuple(layer for layer in layers.all_layers(image) if layer in strokes or layers.is_ours(image, layer))
     base = _photograph_below(image, photo, apart) or photo
-    whole = [Subject(base, merged=True, apart=apart)] if covering(base, apart) else []
+    is_changed = bool(covering(base, apart)) or any(each.get_visible() for each in base.get_filters())
+    whole = [Subject(base, merged=True, apart=apart)] if is_changed else []
     alone = [Subject(photo, apart=apart)] if photo != base and photo not in strokes else []
     return [*whole, Subject(base, apart=apart), *alone]
 

@@ -638,6 +638,24 @@ def check_retouched_copy_beside_the_canvas_and_in_a_group(bench: Workbench) -> F
     assert len(Gimp.get_images()) == 1, "the copy to look at is gone"
 
 
+def check_filters_on_the_photograph_are_seen(bench: Workbench) -> Facts:
+    """Those that GIMP keeps beside a layer's pixels; a hidden one is not."""
+    image, photo = bench.photo(width=200, height=133)
+    plain = pixels(first_result(bench, image, photo), "R'G'B' u8")
+    inverted = photo.copy()
+    image.insert_layer(inverted, None, 0)
+    assert inverted.invert(False)
+    expected = pixels(first_result(bench, image, inverted), "R'G'B' u8")
+    image.remove_layer(inverted)
+    negative = Gimp.DrawableFilter.new(photo, "gegl:invert-gamma", "negative")
+    photo.append_filter(negative)
+    before = raw(photo)
+    assert pixels(first_result(bench, image, photo), "R'G'B' u8") == expected != plain
+    assert raw(photo) == before
+    negative.set_visible(False)
+    assert pixels(first_result(bench, image, photo), "R'G'B' u8") == plain
+
+
 def check_text_stands_for_the_photograph_below(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     image.convert_rgb()
