@@ -40,6 +40,7 @@ class Record:
     licence: str = "CC0-1.0"
     default: bool = False
     card: str = "# Model card: for tests"
+    changed: int = 0
 
 
 @dataclass
@@ -49,6 +50,9 @@ class Embedding:
     @property
     def nbytes(self) -> int:
         return self.gray.nbytes
+
+    def rest(self) -> None:
+        """There is nothing to forget."""
 
     @property
     def height(self) -> int:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 
+from colorize_engine.memory import memory_is_full
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -83,22 +85,33 @@ class WeightsRecord:
 
 
 def available(extra: list[Path] | None = None, own: Path | None = None) -> list[WeightsRecord]:
-    """The weights at the `extra` files or folders, in the user's `own` folder, and shipped; the first of a name wins.
-
-    Raises BadWeights for an extra path that does not exist and for a file that is not one of ours; in the own folder
-    such a file is left out and logged, since it was not asked for by name.
-    """
+    """The first of each name of those that are `installed`."""
     found: dict[str, WeightsRecord] = {}
-    records = [read_record(path) for place in extra or [] for path in _files(place)]
-    records += _own_records(own) if own else []
-    for record in records + [read_record(path) for path in _files(SHIPPED)]:
+    for record in installed(extra, own):
         found.setdefault(record.name, record)
     return list(found.values())
 
 
-def _own_records(folder: Path) -> list[WeightsRecord]:
+def installed(extra: list[Path] | None = None, own: Path | None = None) -> list[WeightsRecord]:
+    """All weights at the `extra` files or folders, in the user's `own` folder, and shipped, in this order.
+
+    Raises BadWeights for an extra path that does not exist, and for an extra file that is not one of ours; in folders
+    such a file is left out and logged, since it was not asked for by name.
+    """
+    places = [*(extra or []), *([own] if own else []), SHIPPED]
+    for place in extra or []:
+        if not place.exists():
+            raise BadWeights(f"{place}: no such file or folder; --weights takes .safetensors files and folders of them")
+    return [record for place in places for record in ([read_record(place)] if _is_named(place) else _within(place))]
+
+
+def _is_named(place: Path) -> bool:
+    return place.exists() and not place.is_dir()
+
+
+def _within(folder: Path) -> list[WeightsRecord]:
     records = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("*.safetensors"), key=lambda path: path.stem):
         try:
             records.append(read_record(path))
         except BadWeights as error:
@@ -108,16 +121,8 @@ def _own_records(folder: Path) -> list[WeightsRecord]:
 
 @cache
 def _log_once(sentence: str) -> None:
-    """The own folder is read for every request; what is wrong with a file is said once."""
+    """Folders are read for every request; what is wrong with a file is said once."""
     log.warning("%s", sentence)
-
-
-def _files(place: Path) -> list[Path]:
-    if place.is_dir():
-        return sorted(place.glob("*.safetensors"), key=lambda path: path.stem)
-    if not place.exists():
-        raise BadWeights(f"{place}: no such file or folder; --weights takes .safetensors files and folders of them")
-    return [place]
 
 
 def read_record(path: Path) -> WeightsRecord:
@@ -143,7 +148,7 @@ def _check_file(path: Path) -> int:
         found = os.fstat(file.fileno())
         header = int.from_bytes(file.read(8), "little")
     if found.st_size > MAX_FILE_BYTES or header > MAX_HEADER_BYTES:
-        raise BadWeights(f"{path} is larger than any weights of this program; remove it from the weights' folder")
+        raise ValueError(f"{found.st_size} bytes, {header} of them a header, are more than any weights of ours have")
     return found.st_mtime_ns
 
 
@@ -219,6 +224,8 @@ def load(record: WeightsRecord) -> ServedNetwork:
         network = networks.build(record.recipe, record.config)
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError) as error:
+        if memory_is_full(error):
+            raise
         raise BadWeights(
             f"{record.path} was made by another version of this program, whose {record.recipe} was built otherwise; "
             "train it again, or remove it"
@@ -235,7 +242,7 @@ def save(
     """
     from safetensors.torch import save_file
 
-    check_texts(name, title, licence)
+    check_texts(name, title or name, licence or name)
     state = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}
     metadata = {
         "format": FORMAT,
