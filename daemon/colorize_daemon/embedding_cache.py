@@ -37,6 +37,13 @@ class EmbeddingCache:
         while self._entries and self.nbytes + nbytes > self.budget:
             self._drop_oldest()
 
+    def rest(self) -> None:
+        """Keeps the picture used last alone, without what a next stroke on it can find again."""
+        while len(self._entries) > 1:
+            self._drop_oldest()
+        for embedding in self._entries.values():
+            embedding.rest()
+
     def clear(self) -> None:
         self._entries.clear()
         self.nbytes = 0

@@ -38,7 +38,7 @@ from colorize_daemon import devices
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.model_store import ModelStore
-from colorize_daemon.resources import share_processors
+from colorize_daemon.resources import return_large_pieces, share_processors
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.systemd import Notifier, activated_socket
 from colorize_daemon.worker import Counters, Worker
@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None, make_store: StoreFactory | None
     options = _parser().parse_args(arguments)
     os.umask(0o077)
     share_processors()
+    return_large_pieces()
     try:
         return _serve(options, make_store or installed_models)
     except AlreadyRunning as error:
@@ -107,7 +108,7 @@ def installed_models(options: argparse.Namespace) -> ModelStore:
         from colorize_engine import weights
 
         with _as_client_error(weights.BadWeights, BadWeights):
-            return weights.available(options.weights, paths.candidates()[0].weights)
+            return weights.installed(options.weights, paths.candidates()[0].weights)
 
     def load(record: WeightsRecord) -> Colorizer:
         from colorize_engine import colorizer, weights

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import re
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+LARGE = 4 << 20  # bytes
+_MMAP_THRESHOLD = -3  # mallopt(3)
 
 
 def share_processors() -> None:
@@ -16,6 +23,52 @@ def share_processors() -> None:
     where it takes 0.4 with this count (`tests/bench/run --busy 1`). Alone, this count costs nothing; 0 costs a half.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+def return_large_pieces() -> None:
+    """Lets glibc give pieces of memory from LARGE on back to the system as soon as they are free.
+
+    By itself it learns to keep pieces of up to 32 MB for the next ones, and tensors of all sizes then leave holes: a
+    service at rest had 490 MB where it has 410, and a changed stroke on 24 megapixels cost 5 % less of the processors.
+    From 1 MiB on it saves no more and costs 15 %.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        set_option(_MMAP_THRESHOLD, LARGE)
+
+
+def trim() -> None:
+    """Gives freed memory back to the system; glibc keeps it for itself, elsewhere nothing is done."""
+    trim_heap = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim_heap is not None:
+        trim_heap(0)
+
+
+def unmap_pages() -> None:
+    """Lets go of what was read of libraries and other files: it stays in the system's cache as long as there is room.
+
+    Only mappings that cannot be written and hold nothing but the file's own bytes, so every page comes back as it was.
+    For a service at rest this is 240 MB of PyTorch's libraries. Without Linux nothing is done.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for start, end in _file_pages(Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")):
+        advise(start, end - start, mmap.MADV_DONTNEED)
+
+
+def _file_pages(smaps: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each mapping of a file without a page of the process's own, nor any that could become one."""
+    for part in _MAPPING.finditer(smaps):
+        start, end, rights, inode, sizes = part.groups()
+        if inode != "0" and "w" not in rights and re.search(r"^Anonymous: +0 kB$", sizes, re.MULTILINE):
+            yield int(start, 16), int(end, 16)
+
+
+_MAPPING = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+).*\n((?:[A-Z]\w+:.*\n)+)", re.MULTILINE
+)
 
 
 def memory() -> dict[str, int]:

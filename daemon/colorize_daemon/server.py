@@ -29,6 +29,7 @@ from colorize_client.errors import (
 )
 from colorize_client.messages import Buffer, Request, Result
 
+from colorize_daemon.broken_imports import broke_an_import
 from colorize_daemon.jobs import Job, OutgoingMessage, OutgoingQueue
 from colorize_daemon.resources import memory
 from colorize_daemon.worker import Worker, failure
@@ -116,7 +117,10 @@ class Server:
         self._outgoing.wake()
 
     def run(self) -> None:
-        """Serves until stopped, and then until the worker is at rest and replies have left, or `STOP_SECONDS`."""
+        """Serves until it is told to stop, or the worker cannot work any more.
+
+        Then until the worker is at rest and replies have left, or `STOP_SECONDS`.
+        """
         poller = zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._outgoing.fileno(), zmq.POLLIN)
@@ -130,7 +134,7 @@ class Server:
             self._tick()
 
     def _finished(self) -> bool:
-        if self._stop_asked and self._deadline is None:
+        if self._deadline is None and (self._stop_asked or self._worker.spent.is_set()):
             self._begin_stop()
         if self._deadline is None:
             return False
@@ -169,6 +173,7 @@ class Server:
             self._reply(client, failure(request_id, error))
         except Exception as error:  # noqa: BLE001 - the edge: no message may end the service
             log.exception("a request could not be answered")
+            self._stop_asked |= broke_an_import(error)  # the next client starts a whole service
             self._reply(client, failure(request_id, InternalError(f"{type(error).__name__}: {error}")))
 
     def _answer(self, client: bytes, request: Request, nbytes: int) -> None:
@@ -201,9 +206,9 @@ class Server:
             raise Busy(f"{queue.nbytes} bytes of earlier pictures were not taken yet")
         if not self._worker.ready.is_set():
             job.stage = "loading"  # the engine's import comes first
+        self._worker.start()
         self._worker.queue.put(job)
         self._jobs[key] = job
-        self._worker.start()
 
     def _hello(self, hello: messages.Hello) -> Mapping[str, Any]:
         common = set(hello.versions) & set(messages.PROTOCOL_VERSIONS)

@@ -8,20 +8,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from colorize_client import codec, messages
-from colorize_client.errors import Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
+from colorize_client.errors import BadWeights, Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
 from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result
 from colorize_client.picture import HintTiles, picture_key
 from colorize_engine.memory import memory_is_full
 
 from colorize_daemon import devices
+from colorize_daemon.broken_imports import broke_an_import
 from colorize_daemon.devices import Device
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import Job, JobQueue, OutgoingMessage, OutgoingQueue
 from colorize_daemon.model_store import ModelStore, describe
+from colorize_daemon.resources import trim, unmap_pages
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds
     from colorize_engine.colorizer import Colorizer, Embedding, Prediction
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 
 NUMPY_TYPES = {"u8": "u1", "u16": "<u2"}  # of gray planes
 MAX_DETAIL_CHARS = 4000
+# After so many seconds without work: freed memory goes back to the system; what is quickly found again leaves memory.
+TRIM_SECONDS, REST_SECONDS = 5.0, 40.0
+BROKEN_SECONDS = 10.0  # that a service that cannot work waits for the request for which it was started
 NOTHING_PAINTED = "The hints are transparent everywhere, so none were used."
 NOTHING_KEPT = "The strokes that keep things as they are show nowhere, so nothing was kept."
 
@@ -76,6 +81,13 @@ class ColouringTimings(Timings):
     lift: float = 0.0
 
 
+class Rest(NamedTuple):
+    """Something to do after so many seconds without work."""
+
+    seconds: float
+    begin: Callable[[], None]
+
+
 class _PictureUnknown(Exception):
     """The plane is neither in the request nor in the cache."""
 
@@ -104,6 +116,8 @@ class Worker:
     warm_up: Callable[[], Device] = Device
     state: State = "idle"
     ready: threading.Event = field(default_factory=threading.Event)  # the warm-up is over
+    broken: ColorizeError | None = None  # an import ended in the middle: no job can be done in this process any more
+    spent: threading.Event = field(default_factory=threading.Event)  # broken, and it was said to whoever asked
     thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,19 +129,44 @@ class Worker:
             self.thread.start()
 
     def _work(self) -> None:
-        try:
-            self.device = self.warm_up()
-        except ImportError:
-            log.exception("the engine cannot be imported; each request will say so")
-        self.ready.set()
+        self._warm_up()
+        rests = self._rests()
         while not self.queue.closed:
-            job = self.queue.take(self.idle_seconds)
+            job = self.queue.take(rests[0].seconds if rests else None)
             if job is not None:
                 self._do(job)
                 del job  # or its plane would stay in memory until the next one comes
-            elif not self.queue.closed and (len(self.cache) or self.store.loaded()):
-                log.info("idle: models and pictures leave memory")
-                self._unload()
+                rests = self._rests()
+            elif not self.queue.closed and rests:
+                rests.pop(0).begin()
+
+    def _warm_up(self) -> None:
+        try:
+            self.device = self.warm_up()
+        except Exception as error:  # noqa: BLE001 - the edge: whatever an import does, the clients get an answer
+            self.broken = self._internal_error(error)
+        self.ready.set()
+
+    def _rests(self) -> list[Rest]:
+        """What is done while no work comes: each begins so many seconds after the one before."""
+        if self.broken is not None:
+            return [Rest(BROKEN_SECONDS, self.spent.set)]
+        known = [(TRIM_SECONDS, trim), (REST_SECONDS, self._rest)]
+        if self.idle_seconds is not None:
+            known = sorted([*known, (self.idle_seconds, self._unload_idle)], key=lambda rest: rest[0])
+        before = [0.0, *(after for after, _ in known)]
+        return [Rest(after - begun, begin) for (after, begin), begun in zip(known, before, strict=False)]
+
+    def _rest(self) -> None:
+        self.cache.rest()
+        trim()
+        unmap_pages()
+
+    def _unload_idle(self) -> None:
+        if len(self.cache) or self.store.loaded():
+            log.info("idle: models and pictures leave memory")
+            self._unload()
+            trim()
 
     def _unload(self) -> None:
         self.cache.clear()
@@ -135,7 +174,9 @@ class Worker:
 
     def _do(self, job: Job) -> None:
         reply = self._reply(job)
-        if isinstance(reply, ErrorReply) and reply.code == OutOfMemory.code:
+        if self.broken is not None:
+            self.spent.set()
+        elif isinstance(reply, ErrorReply) and reply.code == OutOfMemory.code:
             log.warning("memory is full, models and pictures leave it: %s", reply.detail)
             self._unload()  # not where the error was caught: as long as it lives, so does what the engine was making
         self.state = "idle"  # before the reply: whoever has it and asks is told the truth
@@ -144,6 +185,8 @@ class Worker:
 
     def _reply(self, job: Job) -> Reply:
         request_id = job.request.id
+        if self.broken is not None:
+            return failure(request_id, self.broken)
         try:
             return Result(request_id, self._result(job))
         except _PictureUnknown:
@@ -153,7 +196,10 @@ class Worker:
         except ColorizeError as error:
             return failure(request_id, error)
         except Exception as error:  # noqa: BLE001 - the edge: whatever the engine does, the client gets an answer
-            return failure(request_id, self._internal_error(error))
+            reason = self._internal_error(error)
+            if broke_an_import(error):
+                self.broken = reason
+            return failure(request_id, reason)
 
     def _internal_error(self, error: Exception) -> ColorizeError:
         if memory_is_full(error):
@@ -171,10 +217,8 @@ class Worker:
 
     def _prepare(self, job: Job, timings: Timings) -> tuple[Colorizer, Embedding, dict[str, Any]]:
         """The model, the picture's embedding, and what the client is told about both."""
-        image, record = job.request.image, self.store.find(job.request.model)
-        if image.array is None and self.cache.get(image.key, record.sha256) is None:
-            raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
-        colorizer = self._load(job, record, timings)
+        image = job.request.image
+        record, colorizer = self._model(job, timings)
         embedding, encoded = self._embedding(job, record, colorizer, timings)
         about = {
             "image_key": image.key,
@@ -200,6 +244,20 @@ class Worker:
             self._send_bands(job, request.layout, embedding.height, bands)
         notes = _notes(hints, prediction, kept)
         return {**about, "hint_cells": int(prediction.hint_cells), "timings": asdict(timings), "notes": notes}
+
+    def _model(self, job: Job, timings: Timings) -> tuple[WeightsRecord, Colorizer]:
+        """The weights that the job asks for; of several with one name the first that is not damaged."""
+        image = job.request.image
+        while True:
+            record = self.store.find(job.request.model)
+            if image.array is None and self.cache.get(image.key, record.sha256) is None:
+                raise _PictureUnknown  # before the model is loaded: the plane can travel meanwhile
+            try:
+                return record, self._load(job, record, timings)
+            except BadWeights as error:
+                if not self.store.has_other(record):
+                    raise
+                log.warning("other weights of the name %r serve: %s", record.name, error.detail)
 
     def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
         job.check()

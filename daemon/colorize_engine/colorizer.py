@@ -91,6 +91,10 @@ class Embedding:
         answers = (KEPT_ANSWERS + KEPT_SIGHTS) * 3 * 2 * self.lightness.numel()
         return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
 
+    def rest(self) -> None:
+        """Forget the windows, the largest part of what can be found again; what was said in them stays known."""
+        self.windows.clear()
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -45,6 +46,7 @@ from workshop import Service, Workshop  # noqa: E402
 SIZES, QUICK_SIZES = (1.0, 12.0, 24.0), (1.0,)
 DEEP_SIZE = 24.0  # measured once more with 16 bits
 CLIENT_SIZE = 1.0  # measured once more without GIMP
+REST_SIZE, AT_REST = 24.0, 60.0  # megapixels through the client only, and seconds until the service's memory is read
 HUGE_SIZE = 100.0  # through the client only, for the service's memory
 REPEATS, WARM_UPS = 3, 1
 FOLDER_PICTURES, QUICK_PICTURES, FOLDER_SIZE = 24, 3, 1.0
@@ -221,6 +223,23 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {name: median(run.get(name, 0.0) for run in runs) for name in names}
 
 
+def memory_at_rest(folder: Path) -> dict[str, int]:
+    """Bytes of a service that is started for it, a minute after a first run and a hint re-run through the client."""
+    state = folder / "state-at-rest"
+    state.mkdir(mode=0o700)
+    with TimedService(state, 0) as service:
+        client_pair(scans.scan(REST_SIZE), 1)
+        time.sleep(AT_REST)
+        return service.memory_now()
+
+
+def measure_rest(_: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The service's memory at rest alone, printed."""
+    rest = memory_at_rest(folder)
+    print(f"a minute after {REST_SIZE:g} MP: " + ", ".join(f"{k} {v / report.MEGA:.0f} MB" for k, v in rest.items()))
+    return {"machine": machine.facts(), "rest": rest}
+
+
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Runs everything and prints each table as soon as it is there; all numbers come back."""
     facts = {"machine": machine.facts() | {"busy": options.busy}, "suite": options.suite}
@@ -236,10 +255,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 client = bench.client_seconds()
                 rate = bench.folder_rate(QUICK_PICTURES if options.quick else FOLDER_PICTURES)
     huge = None if options.quick else bench.client_memory(HUGE_SIZE)
-    rows = report.speed_rows(cases, client, huge, rate, bench.network.device)
+    rest = None if options.quick else memory_at_rest(folder)
+    rows = report.speed_rows(cases, client, huge, rest, rate, bench.network.device)
     report.print_speed(rows, rate, bench.peak_was_reset)
     print(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    measured = {"cases": [asdict(case) for case in cases], "client": client, "huge": huge, "folder": rate}
+    measured = {"cases": [asdict(case) for case in cases], "client": client, "huge": huge, "rest": rest, "folder": rate}
     return {**facts, **measured, "speed": [asdict(row) for row in rows]}
 
 
@@ -257,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--megapixels", type=float, nargs="+", metavar="N", help="sizes; default 1 12 24, with --quick 1")
     add("--json", type=Path, metavar="FILE", help="write all numbers there")
     add("--busy", type=int, default=0, metavar="N", help="beside N other programs that always want a processor")
+    add("--rest", action="store_true", help="only the service's memory a minute after its work, without GIMP")
     add("--quick", action="store_true", help="each run once, no warm-up, no 16 bits, no 100 megapixels")
     return parser
 
@@ -268,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # a socket's path must be short
         with tempfile.TemporaryDirectory(prefix="gc-bench-", dir="/tmp") as folder, machine.busy(options.busy):
-            numbers = measure(options, Path(folder))
+            numbers = (measure_rest if options.rest else measure)(options, Path(folder))
     except (BenchmarkError, HostError) as error:
         print(f"tests/bench/run: {error}", file=sys.stderr)
         return 1

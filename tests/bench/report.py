@@ -126,6 +126,7 @@ def speed_rows(
     cases: list[Case],
     client: dict[str, float] | None,
     huge: dict[str, float] | None,
+    rest: dict[str, int] | None,
     rate: dict[str, float],
     device: str,
 ) -> list[Row]:
@@ -139,6 +140,7 @@ def speed_rows(
     for bits in (8, 16):
         rows += _large_rows(_find(cases, 24.0, bits), bits)
     rows.append(Row("service's peak memory above idle, 100 MP, client", 1500, "MB", huge and huge["above_idle"] / MEGA))
+    rows.append(Row("service's memory (RSS) a minute after 24 MP, client", 450, "MB", rest and rest["rss"] / MEGA))
     what = f"plug-in start to first request, {smallest.megapixels:g} MP"
     rows.append(Row(what, 0.4, "s", smallest.first_message))
     share = 100 * rate["command"] / rate["network"]

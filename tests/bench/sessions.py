@@ -45,7 +45,7 @@ class TimedService:
         os.environ[paths.STATE_VARIABLE] = str(state)
         words = [sys.executable, str(HERE / "timed_daemon.py"), str(self._events)]
         os.environ[launcher.COMMAND_VARIABLE] = shlex.join(words)
-        self.idle, self.peak_was_reset = 0, False
+        self.idle, self.peak_was_reset, self._process = 0, False, Path("/proc/self")
 
     def __enter__(self) -> TimedService:
         try:
@@ -55,7 +55,7 @@ class TimedService:
             end_by_force()
             raise
         state = paths.candidates()[0]
-        process = Path("/proc") / str(connection_file.read(state).pid)
+        self._process = process = Path("/proc") / str(connection_file.read(state).pid)
         self.idle = memory(process)["rss"]
         self.peak_was_reset = _reset_peak(process)
         return self
@@ -63,6 +63,12 @@ class TimedService:
     def __exit__(self, *_error: object) -> None:
         with connect(client="benchmark", launch=False) as client:
             client.stop()
+
+    def memory_now(self) -> dict[str, int]:
+        """Bytes: `rss` is what is in memory, `pss` the same with shared pages counted in parts."""
+        lines = (self._process / "smaps_rollup").read_text().splitlines()
+        sizes = {line.split(":")[0].lower(): 1024 * int(line.split()[1]) for line in lines if line.endswith(" kB")}
+        return {name: sizes[name] for name in ("rss", "pss", "anonymous")}
 
     def events(self, begin: float, end: float) -> list[dict[str, Any]]:
         """What the service noted between two moments of the monotonic clock."""

@@ -13,6 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "gimp")]
 
+import benchmark  # noqa: E402
 import scans  # noqa: E402
 from host import Host, HostError  # noqa: E402
 from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
@@ -42,6 +43,15 @@ def test_scans_have_size_depth_and_grain(deep: bool) -> None:
     peak = 65535 if deep else 255
     assert 0.1 < plane.std() / peak < 0.4
     assert (abs(plane[:, 1:].astype(float) - plane[:, :-1]).mean() / peak) > 0.003
+
+
+def test_memory_at_rest_is_measured_without_gimp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(benchmark, "AT_REST", 0.0)
+    monkeypatch.setattr(benchmark, "REST_SIZE", 0.24)
+    assert benchmark.main(["--rest", "--json", str(tmp_path / "rest.json")]) == 0
+    assert re.search(r"a minute after 0.24 MP: rss \d+ MB, pss \d+ MB, anonymous \d+ MB", capsys.readouterr().out)
+    rest = json.loads((tmp_path / "rest.json").read_text())["rest"]
+    assert rest["rss"] >= rest["pss"] > 0 < rest["anonymous"] < rest["rss"]
 
 
 @pytest.mark.timeout(3600)  # the first use of a suite makes its GIMP

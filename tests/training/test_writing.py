@@ -191,7 +191,7 @@ def test_reasons_for_what_is_skipped_are_the_same_at_every_call(picture_folder: 
         pack([folder], tmp_path / cache)
         reasons.append(next((tmp_path / cache).rglob("skipped.tsv")).read_text())
     assert reasons[0] == reasons[1]
-    assert "text.png\tno picture, or of a format that is not known\n" in reasons[0]
+    assert "text.png\tcannot identify what kind of picture this is\n" in reasons[0]
     skipped = Skipped()
     skipped.note("a.tif", AttributeError(f"{object()!r} has no tile"))
     assert skipped.reasons["a.tif"] == "<object object> has no tile"

@@ -96,7 +96,7 @@ def decode(data: bytes) -> Image.Image:
         try:
             image = Image.open(io.BytesIO(data))
         except UnidentifiedImageError as error:
-            raise Unusable("no picture, or of a format that is not known") from error
+            raise Unusable("cannot identify what kind of picture this is") from error
         _check(image)
         image.load()
         return _on_white(ImageOps.exif_transpose(image))
