@@ -61,13 +61,14 @@ def unmap_pages() -> None:
 def _file_pages(smaps: str) -> Iterator[tuple[int, int]]:
     """Start and end of each mapping of a file without a page of the process's own, nor any that could become one."""
     for part in _MAPPING.finditer(smaps):
-        start, end, rights, inode, sizes = part.groups()
-        if inode != "0" and "w" not in rights and re.search(r"^Anonymous: +0 kB$", sizes, re.MULTILINE):
+        start, end, rights, inode, name, sizes = part.groups()
+        of_a_file = inode != "0" and not name.startswith("/dev/")
+        if of_a_file and "w" not in rights and re.search(r"^Anonymous: +0 kB$", sizes, re.MULTILINE):
             yield int(start, 16), int(end, 16)
 
 
 _MAPPING = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+).*\n((?:[A-Z]\w+:.*\n)+)", re.MULTILINE
+    r"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+) *(.*)\n((?:[A-Z]\w+:.*\n)+)", re.MULTILINE
 )
 
 

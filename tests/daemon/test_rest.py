@@ -99,7 +99,7 @@ def test_only_what_holds_the_files_own_bytes_is_let_go() -> None:
         return f"{start:x}000-{start + 1:x}000 {rights} 00000000 08:01 {inode}    {name}\n{sizes}"
 
     whole = [(1, "r-xp", 5, 0), (2, "rw-p", 5, 0), (3, "r--p", 5, 4), (4, "r--p", 0, 0), (5, "r--s", 9, 0)]
-    smaps = "".join(mapping(*each) for each in whole)
+    smaps = "".join(mapping(*each) for each in whole) + mapping(6, "r--s", 7, 0, "/dev/nvidia0")
     assert list(resources._file_pages(smaps)) == [(0x1000, 0x2000), (0x5000, 0x6000)]
 
 
