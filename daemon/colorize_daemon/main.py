@@ -26,12 +26,12 @@ from colorize_client.errors import (
     ColorizeError,
     LaunchFailed,
     NoDevice,
-    NoPlace,
     NotAllowed,
     UnsafePlace,
 )
 from colorize_client.launcher import EXIT_ALREADY_RUNNING
 from colorize_client.paths import StateFolder
+from colorize_client.printable import printable
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon import devices
@@ -201,21 +201,13 @@ def _only_one(state: StateFolder, patient: bool) -> Iterator[None]:
     while True:
         with lock.locked(state.service_lock) as ours:
             if ours:
-                with _writing(state):
+                with paths.writing(state):
                     state.service_lock.write_text(str(os.getpid()), encoding="ascii")
                 yield
                 return
         if time.monotonic() > deadline or not (patient or discovery.find_service() is None):
             raise AlreadyRunning(f"{state.service_lock} is locked")
         time.sleep(0.05)
-
-
-@contextmanager
-def _writing(state: StateFolder) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NoPlace(f"{state.path} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
@@ -228,10 +220,21 @@ def _context() -> Iterator[zmq.Context]:
         context.destroy(LINGER_MS)
 
 
+class _LogLines(logging.Formatter):
+    """The log is read in terminals and in GIMP: names in it, and what clients sent, steer nothing."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))  # the lines of an exception stay lines
+
+
 @contextmanager
 def _log_file(state: StateFolder) -> Iterator[None]:
     handler = RotatingFileHandler(state.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_LogLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.raiseExceptions = False  # a full disk must not end the service
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -246,7 +249,7 @@ def _log_file(state: StateFolder) -> Iterator[None]:
 @contextmanager
 def _announced(state: StateFolder, endpoint: str) -> Iterator[None]:
     """The connection file is there as long as the service listens."""
-    with _writing(state):
+    with paths.writing(state):
         connection_file.write(state, Connection(endpoint, os.getpid(), messages.PROTOCOL_VERSION, VERSION, time.time()))
     try:
         yield

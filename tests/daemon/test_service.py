@@ -109,6 +109,19 @@ def test_the_log_rotates(state):
     assert max(sizes) <= service.LOG_BYTES
 
 
+def test_the_log_steers_no_terminal(state):
+    with service._log_file(state):
+        try:
+            raise ValueError("\x1b[2J of a file")
+        except ValueError:
+            logging.getLogger("test").exception("a\nname with \x1b[31m red")
+    lines = state.log.read_text(encoding="utf-8").splitlines()
+    assert "a\\nname with \\x1b[31m red" in lines[0]
+    assert "Traceback" in lines[1]
+    assert "\\x1b[2J of a file" in lines[-1]
+    assert not any("\x1b" in line for line in lines)
+
+
 def test_a_folder_that_is_not_private_is_refused(state, capsys):
     state.path.chmod(0o755)
     text = refused(capsys)
