@@ -170,8 +170,8 @@ def _record(path: Path, meta: dict[str, str], changed: int) -> WeightsRecord:
         raise ValueError("its recipe or hash is none")
     if len(meta["config"]) > MAX_CONFIG_CHARS or not isinstance(config := json.loads(meta["config"]), dict):
         raise ValueError("its config is none")
-    if not SHORTEST <= int(meta["side"]) <= LONGEST:
-        raise ValueError(f"side {meta['side']}, which is {SHORTEST} to {LONGEST} pixels")
+    if not 0 < int(meta["side"]) <= LONGEST:  # one below SHORTEST means that
+        raise ValueError(f"side {meta['side']}, which is up to {LONGEST} pixels")
     return WeightsRecord(
         name=name,
         title=title,
