@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import layers
 import new_hints
@@ -23,7 +24,6 @@ class Choice:
         subject: what is.
         strokes: of each kind the layers to read, from the top down.
         unmarked: a layer that is painted on like a hint layer and is none, or None.
-        in_colour: whether the photograph has colours of its own.
         marks: whether `unmarked` becomes a hint layer.
         takes_colours: whether the photograph's own colours become a hint layer.
     """
@@ -32,9 +32,13 @@ class Choice:
     subject: Subject
     strokes: dict[StrokeKind, list[Gimp.Layer]]
     unmarked: Gimp.Layer | None = None
-    in_colour: bool = False
     marks: bool = field(default=False)
     takes_colours: bool = field(default=False)
+
+    @cached_property
+    def in_colour(self) -> bool:
+        """Whether the photograph has colours of its own; at 24 megapixels that is half a second's look."""
+        return pixels.is_in_colour(self.subject.layer)
 
     def apply(self) -> None:
         """Makes the hint layers that the user agreed to; they count in this run."""
@@ -54,4 +58,4 @@ def found(image: Gimp.Image, drawables: Sequence[Gimp.Drawable], source: str = "
     subjects = subject.candidates(image, selected, [unmarked] if unmarked else [])
     what = subject.chosen(subjects, source, layers.last_record(image, subjects[0].layer))
     strokes = {kind: layers.strokes_of(image, what.layer, kind, drawables[0]) for kind in layers.KINDS}
-    return Choice(subjects, what, strokes, unmarked, pixels.is_in_colour(what.layer))
+    return Choice(subjects, what, strokes, unmarked)

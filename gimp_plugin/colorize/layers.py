@@ -1,6 +1,6 @@
 """Which layer is the photograph, which ones are painted on, which one is the result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import parasites
@@ -43,11 +43,11 @@ def photo_of(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
     layer = _selected_layer(drawables)
     result = parasites.read_result(layer)
     if result is not None:
-        return _by_tattoo(image, result.photo) or _layer_below(layer)
+        return _photo_with(image, result.photo) or _layer_below(layer)
     kind = kind_of(image, layer)
     if kind is not None:
         strokes = parasites.read_strokes(layer, kind.parasite)
-        return (strokes and _by_tattoo(image, strokes.photo)) or _layer_below(layer)
+        return (strokes and _photo_with(image, strokes.photo)) or _layer_below(layer)
     return layer
 
 
@@ -82,20 +82,34 @@ def _selected_layer(drawables: list[Gimp.Drawable]) -> Gimp.Layer:
 
 def kind_of(image: Gimp.Image, layer: Gimp.Layer) -> StrokeKind | None:
     """What strokes on this layer mean; None where it is not ours, none that a result used, and none of that name."""
-    return _marked_kind(layer) or _used_kind(image, layer) or _named_kind(layer)
+    return _kind(layer, _records(image))
+
+
+def strokes_in(image: Gimp.Image) -> dict[Gimp.Layer, StrokeKind]:
+    """All layers of strokes, from the top down; for many layers far faster than `kind_of` each."""
+    records = _records(image)
+    kinds = {layer: _kind(layer, records) for layer in all_layers(image)}
+    return {layer: kind for layer, kind in kinds.items() if kind is not None}
+
+
+def _records(image: Gimp.Image) -> list[ResultRecord]:
+    return list(filter(None, map(parasites.read_result, all_layers(image))))
+
+
+def _kind(layer: Gimp.Layer, records: Sequence[ResultRecord]) -> StrokeKind | None:
+    return _marked_kind(layer) or _used_kind(layer, records) or _named_kind(layer)
 
 
 def _marked_kind(layer: Gimp.Layer) -> StrokeKind | None:
     return next((kind for kind in KINDS if parasites.read_strokes(layer, kind.parasite) is not None), None)
 
 
-def _used_kind(image: Gimp.Image, layer: Gimp.Layer) -> StrokeKind | None:
-    return next((kind for kind in KINDS if _user(image, layer, kind) != NO_LAYER), None)
+def _used_kind(layer: Gimp.Layer, records: Sequence[ResultRecord]) -> StrokeKind | None:
+    return next((kind for kind in KINDS if _user(layer, kind, records) != NO_LAYER), None)
 
 
-def _user(image: Gimp.Image, strokes: Gimp.Layer, kind: StrokeKind) -> int:
+def _user(strokes: Gimp.Layer, kind: StrokeKind, records: Sequence[ResultRecord]) -> int:
     """The tattoo of a photograph whose result used this layer for strokes of this kind; NO_LAYER where none did."""
-    records = filter(None, map(parasites.read_result, all_layers(image)))
     tattoo = strokes.get_tattoo()
     return next((record.photo for record in records if getattr(record, kind.field) == tattoo), NO_LAYER)
 
@@ -111,17 +125,25 @@ def strokes_of(
 ) -> list[Gimp.Layer]:
     """A photograph's layers of this kind that count, from the top down, with those that belong to no photograph.
 
-    The visible ones count, and the selected one; where all are hidden, as Show Result Only does, all of them.
+    The visible ones count, the selected one, and those that Show Result Only hid; where all are hidden, all of them.
     """
-    found = [layer for layer in all_layers(image) if layer != photo and kind_of(image, layer) == kind]
-    mine = [layer for layer in found if _owner(image, layer, kind) in (photo.get_tattoo(), NO_LAYER)]
-    return [layer for layer in mine if is_shown(layer) or layer == selected] or mine
+    found = [layer for layer, its_kind in strokes_in(image).items() if layer != photo and its_kind == kind]
+    mine = [layer for layer in found if owner_of(layer, kind) in (photo, None)]
+    aside = put_aside(image)
+    return [layer for layer in mine if is_shown(layer) or layer == selected or layer in aside] or mine
 
 
-def _owner(image: Gimp.Image, strokes: Gimp.Layer, kind: StrokeKind) -> int:
-    record = parasites.read_strokes(strokes, kind.parasite)
-    owner = record.photo if record else _user(image, strokes, kind)
-    return owner if _by_tattoo(image, owner) else NO_LAYER
+def put_aside(image: Gimp.Image) -> list[Gimp.Layer]:
+    """The layers of strokes that Show Result Only hid; none as soon as the user has shown one of them again."""
+    hidden = parasites.read_hidden(image)
+    found = [layer for layer in strokes_in(image) if layer.get_tattoo() in hidden] if hidden else []
+    return [] if any(layer.get_visible() for layer in found) else found
+
+
+def owner_of(strokes: Gimp.Layer, kind: StrokeKind) -> Gimp.Layer | None:
+    """The photograph that a layer of strokes was made or used for, where it is still in the image."""
+    image, record = strokes.get_image(), parasites.read_strokes(strokes, kind.parasite)
+    return _photo_with(image, record.photo if record else _user(strokes, kind, _records(image)))
 
 
 def is_shown(layer: Gimp.Layer | None) -> bool:
@@ -131,9 +153,25 @@ def is_shown(layer: Gimp.Layer | None) -> bool:
     return layer is None
 
 
-def is_ours(image: Gimp.Image, layer: Gimp.Layer) -> bool:
-    """Whether this is a result, or a layer of strokes, and so no part of the picture."""
-    return parasites.carries_result(layer) or kind_of(image, layer) is not None
+def ours(image: Gimp.Image) -> list[Gimp.Layer]:
+    """The results and the layers of strokes, from the top down, which are no part of the picture."""
+    strokes = strokes_in(image)
+    return [layer for layer in all_layers(image) if layer in strokes or parasites.carries_result(layer)]
+
+
+def show(layer: Gimp.Layer, shown: bool) -> None:
+    """Shows or hides a layer of our own, or of a copy; GIMP refuses to where its visibility is locked."""
+    locked = layer.get_lock_visibility()
+    layer.set_lock_visibility(False)
+    layer.set_visible(shown)
+    layer.set_lock_visibility(locked)
+
+
+def is_locked(layer: Gimp.Layer | None) -> bool:
+    """Whether the pixels of a layer, or of a group around it, are locked."""
+    while layer is not None and not layer.get_lock_content():
+        layer = layer.get_parent()
+    return layer is not None
 
 
 def find_result(image: Gimp.Image, photo: Gimp.Layer, output: str | None = None) -> Gimp.Layer | None:
@@ -161,8 +199,10 @@ def all_layers(image: Gimp.Image) -> Iterator[Gimp.Layer]:
             waiting[:0] = layer.get_children()
 
 
-def _by_tattoo(image: Gimp.Image, tattoo: int) -> Gimp.Layer | None:
-    return next((layer for layer in all_layers(image) if layer.get_tattoo() == tattoo), None)
+def _photo_with(image: Gimp.Image, tattoo: int) -> Gimp.Layer | None:
+    """The photograph of this tattoo; in a duplicated image, where tattoos are dealt out anew, strokes may have it."""
+    found = next((layer for layer in all_layers(image) if layer.get_tattoo() == tattoo), None)
+    return None if found is None or parasites.read_result(found) or _marked_kind(found) else found
 
 
 def siblings(layer: Gimp.Layer) -> list[Gimp.Layer]:
@@ -172,9 +212,9 @@ def siblings(layer: Gimp.Layer) -> list[Gimp.Layer]:
 
 
 def _layer_below(layer: Gimp.Layer) -> Gimp.Layer:
-    image, row = layer.get_image(), siblings(layer)
+    row, not_it = siblings(layer), ours(layer.get_image())
     for below in row[row.index(layer) + 1 :]:
-        if not parasites.carries_result(below) and kind_of(image, below) is None:
+        if below not in not_it:
             return below
     raise Refusal(
         _(

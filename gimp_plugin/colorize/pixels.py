@@ -13,6 +13,8 @@ from gi.repository import Gegl, Gimp
 from palette import Sample
 
 STRIP = 256
+PLAIN = 4  # of 255, at most, between the darkest and the lightest pixel of a plain layer
+ROWS_LOOKED_AT = 16  # for that
 OVERVIEW = 48  # pixels on the longer side
 EIGHT_BIT = (Gimp.Precision.U8_LINEAR, Gimp.Precision.U8_NON_LINEAR, Gimp.Precision.U8_PERCEPTUAL)
 
@@ -123,6 +125,14 @@ def looks_like_strokes(layer: Gimp.Layer) -> bool:
 def is_in_colour(layer: Gimp.Layer) -> bool:
     """Whether a photograph has colours of its own, rather than a tone that follows its lightness."""
     return not layer.is_gray() and palette.is_colourful(overview(layer)[2])
+
+
+def is_plain(layer: Gimp.Layer) -> bool:
+    """Whether a layer is one even tone: a page that photographs lie on, and none itself."""
+    buffer, width, height = layer.get_buffer(), layer.get_width(), layer.get_height()
+    rows = range(0, height, max(1, height // ROWS_LOOKED_AT))
+    levels = b"".join(_read(buffer, 0, y, width, 1, "Y' u8") for y in rows)
+    return max(levels) - min(levels) <= PLAIN
 
 
 def overview(layer: Gimp.Layer) -> tuple[int, int, list[Sample]]:

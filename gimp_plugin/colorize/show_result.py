@@ -16,7 +16,7 @@ def toggle(image: Gimp.Image) -> bool:
     Raises:
         Refusal: there is none.
     """
-    strokes = [layer for layer in layers.all_layers(image) if layers.kind_of(image, layer) is not None]
+    strokes = [layer for layer in layers.strokes_in(image) if not layer.get_lock_visibility()]
     if not strokes:
         raise Refusal(
             _(
@@ -25,11 +25,10 @@ def toggle(image: Gimp.Image) -> bool:
             ).format(image=image.get_name())
         )
     visible = [layer for layer in strokes if layer.get_visible()]
-    hidden = parasites.read_hidden(image)
-    again = [layer for layer in strokes if layer.get_tattoo() in hidden] or strokes
+    aside = layers.put_aside(image)
     with undo_step(image):
-        for layer in visible or again:
+        for layer in visible or aside or strokes:
             layer.set_visible(not visible)
-        parasites.write_hidden(image, [layer.get_tattoo() for layer in visible])
+        parasites.write_hidden(image, [layer.get_tattoo() for layer in [*aside, *visible]] if visible else [])
     Gimp.displays_flush()
     return not visible

@@ -9,6 +9,11 @@ import pixels
 from gi.repository import Gimp
 from records import ResultRecord
 
+_MODES = Gimp.LayerMode
+COLOUR_MODES = (  # of layers that leave the lightness below them as it is, or nearly
+    *(_MODES.LCH_COLOR, _MODES.LCH_HUE, _MODES.LCH_CHROMA, _MODES.HSL_COLOR, _MODES.HSL_COLOR_LEGACY),
+    *(_MODES.HSV_HUE, _MODES.HSV_HUE_LEGACY, _MODES.HSV_SATURATION, _MODES.HSV_SATURATION_LEGACY),
+)
 PATCH_COVERS = 1 / 3  # of a layer, at most, if it is a patch over another one
 PATCH_AREA = 1 / 4  # of the layer below, at most, if it is a small layer that is one
 
@@ -52,7 +57,8 @@ def candidates(image: Gimp.Image, photo: Gimp.Layer, strokes: Sequence[Gimp.Laye
     Args:
         strokes: layers that were chosen for strokes, besides those that are known as such.
     """
-    apart = tuple(layer for layer in layers.all_layers(image) if layer in strokes or layers.is_ours(image, layer))
+    ours = layers.ours(image)
+    apart = tuple(layer for layer in layers.all_layers(image) if layer in strokes or layer in ours)
     base = _photograph_below(image, photo, apart) or photo
     is_changed = bool(covering(base, apart)) or any(each.get_visible() for each in base.get_filters())
     whole = [Subject(base, merged=True, apart=apart)] if is_changed else []
@@ -69,20 +75,26 @@ def chosen(found: Sequence[Subject], source: str, record: ResultRecord | None = 
 
 
 def covering(photo: Gimp.Layer, apart: Sequence[Gimp.Layer]) -> list[Gimp.Layer]:
-    """The visible layers over a photograph that overlap it, less `apart` and what looks like strokes."""
+    """The visible layers over a photograph that overlap it, less `apart`, mere colours, and what looks like strokes."""
     above = []
     for layer in layers.all_layers(photo.get_image()):
         if layer == photo:
             break
-        if not layer.is_group() and layer not in apart and layers.is_shown(layer) and layer.get_opacity() > 0.0:
+        if not layer.is_group() and layer not in apart and _alters(layer):
             above.append(layer)
     return [layer for layer in above if _overlap(layer, photo) and not pixels.looks_like_strokes(layer)]
 
 
+def _alters(layer: Gimp.Layer) -> bool:
+    """Whether a layer changes more than the colours of what lies below it."""
+    return layers.is_shown(layer) and layer.get_opacity() > 0.0 and layer.get_mode() not in COLOUR_MODES
+
+
 def unmarked_strokes(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
     """The uppermost visible layer over a photograph, or itself, that is painted like a hint layer and is none."""
+    ours = layers.ours(image)
     for layer in layers.all_layers(image):
-        if not layer.is_group() and layers.is_shown(layer) and not layers.is_ours(image, layer):
+        if not layer.is_group() and not layer.is_text_layer() and layers.is_shown(layer) and layer not in ours:
             if pixels.looks_like_strokes(layer):
                 return layer
             if layer == photo:
@@ -98,7 +110,8 @@ def _photograph_below(image: Gimp.Image, layer: Gimp.Layer, apart: Sequence[Gimp
     below = [each for each in everything[everything.index(layer) + 1 :] if not each.is_group() and each not in apart]
     for each in below:
         over_it = layers.is_shown(each) and _overlap(layer, each)
-        if over_it and (layer in apart or _is_patch(layer, each)) and not _is_patch(each, layer):
+        is_below = over_it and (layer in apart or _is_patch(layer, each)) and not _is_patch(each, layer)
+        if is_below and not pixels.is_plain(each):
             return each
     return None
 
@@ -147,10 +160,20 @@ def drawn(subject: Subject) -> Iterator[Gimp.Layer]:
         copies = dict(zip(everything, layers.all_layers(copy), strict=True))  # tattoos change, the order does not
         base = copies[subject.layer]
         _, x, y = base.get_offsets()
-        base.set_visible(True)
+        _show_within_groups(base)
         copy.resize(base.get_width(), base.get_height(), -x, -y)
         for layer in subject.apart:
-            copies[layer].set_visible(False)
-        yield Gimp.Layer.new_from_visible(copy, copy, None)
+            layers.show(copies[layer], False)
+        seen = Gimp.Layer.new_from_visible(copy, copy, None)
+        try:
+            yield seen
+        finally:
+            seen.delete()  # it lies in no image, so it would outlive the copy
     finally:
         copy.delete()
+
+
+def _show_within_groups(layer: Gimp.Layer | None) -> None:
+    while layer is not None:
+        layers.show(layer, True)
+        layer = layer.get_parent()

@@ -511,8 +511,7 @@ def check_photograph_in_a_group(bench: Workbench) -> Facts:
     image.insert_layer(group, None, 0)
     image.reorder_item(photo, group, 0)
     layer = bench.colorize(image, photo)
-    children = [child.get_name() for child in group.get_children()]
-    assert children == [layer.get_name(), photo.get_name()], children
+    assert group.get_children() == [layer, photo]
 
 
 def check_group_as_photograph(bench: Workbench) -> Facts:
@@ -656,6 +655,57 @@ def check_filters_on_the_photograph_are_seen(bench: Workbench) -> Facts:
     assert pixels(first_result(bench, image, photo), "R'G'B' u8") == plain
 
 
+def retouching(image: Gimp.Image) -> Gimp.Layer:
+    """A layer on top that is empty yet."""
+    layer = Gimp.Layer.new(image, "retouch", 200, 133, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(layer, None, 0)
+    return layer
+
+
+def check_looking_at_what_is_visible_leaves_nothing(bench: Workbench) -> Facts:
+    """No image and no layer; strokes of a locked visibility are not in it, and the photograph is, in a hidden group."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(photo, group, 0)
+    plain = pixels(first_result(bench, image, photo), "R'G'B' u8")
+    last = retouching(image).get_id()
+    group.set_visible(False)
+    mark = bench.new_keep(image, photo)
+    bar(image, mark, RED, 20, 20, 30, 30)
+    mark.set_lock_visibility(True)
+    layer = bench.colorize(image, photo)
+    assert pixels(layer, "R'G'B' u8") == plain
+    left = [number for number in range(last + 1, layer.get_id()) if Gimp.Item.id_is_valid(number)]
+    known = [each.get_id() for each in (mark, *image.get_channels())]
+    assert [number for number in left if number not in known] == []
+    assert Gimp.get_images() == [image]
+
+
+def check_layers_of_mere_colour_stay_above(bench: Workbench) -> Facts:
+    """What the user coloured by hand is no retouching, and is not hidden by the new colours."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    mine = Gimp.Layer.new_from_drawable(bench.photo("colour", width=200, height=133)[1], image)
+    image.insert_layer(mine, None, 0)
+    mine.set_mode(Gimp.LayerMode.LCH_COLOR)
+    layer = bench.colorize(image, photo)
+    assert image.get_layers() == [mine, layer, photo]
+
+
+def check_photograph_on_a_plain_page(bench: Workbench) -> Facts:
+    """However small, it is no patch on the page."""
+    image, photo = bench.photo(width=200, height=133)
+    image.resize(500, 400, 20, 20)
+    page = Gimp.Layer.new(image, "page", 500, 400, Gimp.ImageType.GRAY_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
+    image.insert_layer(page, None, 1)
+    page.fill(Gimp.FillType.WHITE)
+    layer = bench.colorize(image, photo)
+    assert layer.get_offsets() == photo.get_offsets()
+    assert (layer.get_width(), layer.get_height()) == (200, 133)
+
+
 def check_text_stands_for_the_photograph_below(bench: Workbench) -> Facts:
     image, photo = bench.photo(width=200, height=133)
     image.convert_rgb()
@@ -664,6 +714,10 @@ def check_text_stands_for_the_photograph_below(bench: Workbench) -> Facts:
     layer = bench.colorize(image, text)
     assert (layer.get_width(), layer.get_height()) == (200, 133)
     assert names(image)[0] == layer.get_name()
+    red = text.copy()
+    image.insert_layer(red, None, 0)
+    red.set_color(Gegl.Color.new(RED))
+    bench.refused(WITH_HINTS, image, [photo], says=[photo.get_name(), "New Hint Layer"], status=EXECUTION_ERROR)
 
 
 def check_strokes_on_an_ordinary_layer(bench: Workbench) -> Facts:
@@ -708,6 +762,19 @@ def check_show_result_only(bench: Workbench) -> Facts:
     before = raw(bench.with_hints(image, first))
     bench.call(SHOW_RESULT, image, [photo])
     assert raw(bench.with_hints(image, photo)) == before, "hidden strokes count as before"
+    bench.call(SHOW_RESULT, image, [photo])
+    bar(image, second, BLUE, 150, 90, 30, 10)
+    second.set_visible(False)
+    bench.call(SHOW_RESULT, image, [photo])
+    assert raw(bench.with_hints(image, photo)) == before, "strokes that the user hid do not count"
+    third = bench.new_hints(image, photo)
+    assert raw(bench.with_hints(image, photo)) == before, "nor do those that were put aside stop to"
+    bench.call(SHOW_RESULT, image, [photo])
+    first.set_lock_visibility(True)
+    for expected in (True, False, True):
+        bench.call(SHOW_RESULT, image, [photo])
+        shown = [layer.get_visible() for layer in (first, second, third, kept)]
+        assert shown == [False, False, expected, False], "a locked one does not keep the others from it"
 
 
 def check_numbers_out_of_range_are_errors(bench: Workbench) -> Facts:
