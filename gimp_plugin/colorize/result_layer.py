@@ -10,7 +10,8 @@ the photograph has without the strokes that the selection touches, and where no 
 Masks and opacity are the user's own, and so are pixels that were changed since the last run: they are kept apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import layers
 import parasites
@@ -18,9 +19,9 @@ import pixels
 import selection
 from edits import make_rgb, undo_step, without_selection
 from gi.repository import Babl, Gegl, Gimp
-from records import NO_LAYER, ResultRecord, Settings
+from records import NO_LAYER, ResultRecord, Settings, StrokesRecord
 from refusal import Refusal
-from subject import Subject
+from subject import Subject, drawn
 from text import _
 
 BABL_FORMATS = {"rgb8": "R'G'B' u8", "rgb16": "R'G'B' u16"}
@@ -44,21 +45,34 @@ class Result:
         self._old = layers.find_result(self.image, photo, settings.output)
         self._refuse_locked()
         self._in_place = self._old is not None and _size(self._old) == self._size
-        shadow = self._old.get_shadow_buffer() if self._old and self._in_place and not self.part else None
+        self._old_form = _form(self._old) if self._old else None
+        shadow = self._old.get_shadow_buffer() if self._old and self._takes_rows_as_they_are(self._old) else None
+        self._in_shadow = shadow is not None
         self._rows = shadow or self._own_buffer()
         self._outside: Gegl.Buffer | None = None
+
+    def _takes_rows_as_they_are(self, old: Gimp.Layer) -> bool:
+        """Whether all rows can wait in the shadow of the layer; a gray one's has no room for colours."""
+        return self._in_place and not self.part and not old.is_gray()
 
     def _own_buffer(self) -> Gegl.Buffer:
         return Gegl.Buffer.new(BABL_FORMATS[self.layout], 0, 0, *self._size)
 
     def _refuse_locked(self) -> None:
-        if self._old is not None and self._old.get_lock_content():
-            raise Refusal(
-                _(
-                    "The pixels of “{layer}” are locked, so it cannot take new colours; unlock it in the Layers"
-                    " dialog, or delete it to get a new one."
-                ).format(layer=self._old.get_name())
+        old = self._old
+        if old is not None and layers.is_locked(old):
+            problem = _(
+                "The pixels of “{layer}” are locked, so it cannot take new colours; unlock it in the Layers"
+                " dialog, or delete it to get a new one."
             )
+        elif old is not None and old.get_lock_position() and _place(old) != _place(self.photo):
+            problem = _(
+                "The position and size of “{layer}” are locked, so it cannot follow the photograph; unlock it in the"
+                " Layers dialog, or delete it to get a new one."
+            )
+        else:
+            return
+        raise Refusal(problem.format(layer=old.get_name()))
 
     def write(self, y: int, rows: int, band: bytes) -> None:
         """Keeps rows y .. y + rows - 1, (rows, width, 3) in this result's layout; the image is not touched."""
@@ -100,7 +114,7 @@ class Result:
 
     def _refuse_changed(self) -> None:
         valid = self.photo.is_valid() and (self._old is None or self._old.is_valid())
-        if not valid or _size(self.photo) != self._size:
+        if not valid or _size(self.photo) != self._size or (self._old and _form(self._old) != self._old_form):
             raise Refusal(
                 _("The photograph's layer was changed or removed while its colours were made; run this again.")
             )
@@ -113,28 +127,42 @@ class Result:
         layer = Gimp.Layer.new(image, name, *self._size, kind, 100.0, mode)
         _, x, y = self.photo.get_offsets()
         layer.set_offsets(x, y)
-        image.insert_layer(layer, anchor.get_parent(), _position_above(anchor))
+        limit = self._seen_limit(layer) if self.what.merged else _limits(layer, self.photo)
         if self.part and only_part:
             own = Babl.get_name(layer.get_format())
             nothing = Gegl.Buffer.new(own, 0, 0, *self._size)
             selection.merge(self.part, self._rows, BABL_FORMATS[self.layout], nothing, layer.get_buffer(), own)
         else:
             self._copy_rows(layer.get_buffer())
-        layer.update(0, 0, *self._size)
-        mask = None if self.what.merged else _limits(layer, self.photo)
-        if mask is not None:
-            layer.add_mask(mask)
+        image.insert_layer(layer, anchor.get_parent(), _position_above(anchor))  # filled: in a locked group it is, too
+        if limit is not None:
+            layer.add_mask(limit)
             layer.set_edit_mask(False)
         return layer
+
+    def _seen_limit(self, layer: Gimp.Layer) -> Gimp.LayerMask | None:
+        """A mask, where a layer that needs nothing below it would fill what is transparent in the visible image."""
+        if self.settings.output != "normal":
+            return None
+        with drawn(self.what) as seen:
+            if not _is_transparent(seen):
+                return None
+            everything = Gegl.Rectangle.new(0, 0, *self._size)
+            alpha = seen.get_buffer().get(everything, 1.0, "A float", Gegl.AbyssPolicy.NONE)
+        mask = layer.create_mask(Gimp.AddMaskType.WHITE)
+        mask.get_buffer().set(everything, "Y float", alpha)
+        mask.get_buffer().flush()
+        return mask
 
     def _update(self, layer: Gimp.Layer, name: str) -> Gimp.Layer:
         self._keep_changed(layer)
         if not self._in_place:
             layer.resize(*self._size, 0, 0)
-            self._copy_rows(layer.get_shadow_buffer())
-        elif self.part:
+        if self.part and self._in_place:
             own, old, shadow = Babl.get_name(layer.get_format()), layer.get_buffer(), layer.get_shadow_buffer()
             selection.merge(self.part, self._rows, BABL_FORMATS[self.layout], old, shadow, own)
+        elif not self._in_shadow:
+            self._copy_rows(layer.get_shadow_buffer())
         _, x, y = self.photo.get_offsets()
         layer.set_offsets(x, y)
         with without_selection(self.image):
@@ -155,7 +183,7 @@ class Result:
         copy = layer.copy()  # by its record, no result any more: no run changes it
         self.image.insert_layer(copy, layer.get_parent(), layers.siblings(layer).index(layer) + 1)
         copy.set_name(_("{layer} (changed by hand)").format(layer=layer.get_name()))
-        copy.set_visible(False)
+        layers.show(copy, False)
         self.notes.append(
             _(
                 "“{layer}” was changed since the last run. It stays as it was, hidden, as “{copy}”; the new colours"
@@ -164,9 +192,9 @@ class Result:
         )
 
     def _raise(self, layer: Gimp.Layer) -> None:
-        """Above everything that was coloured: retouching may have come to lie over an earlier result."""
+        """Above everything that was coloured: that, or retouching, may have come to lie over an earlier result."""
         everything, anchor = list(layers.all_layers(self.image)), self.what.anchor
-        if self.what.merged and everything.index(anchor) < everything.index(layer):
+        if everything.index(anchor) < everything.index(layer):
             self.image.reorder_item(layer, anchor.get_parent(), layers.siblings(anchor).index(anchor))
 
     def _copy_rows(self, target: Gegl.Buffer) -> None:
@@ -175,22 +203,42 @@ class Result:
         target.flush()
 
     def _record(self, layer: Gimp.Layer) -> None:
-        hints, kept = (painted[0].get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
-        tattoo, photo, checksum = layer.get_tattoo(), self.photo.get_tattoo(), pixels.checksum(layer)
-        record = ResultRecord(tattoo, photo, hints, layer.get_name(), self.settings, kept, checksum)
+        self._write(layer, self.settings, lambda each: each)
+
+    def _write(self, layer: Gimp.Layer, settings: Settings, here: Callable[[Gimp.Layer], Gimp.Layer]) -> None:
+        """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
+        hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
+        tattoo, photo, checksum = layer.get_tattoo(), here(self.photo).get_tattoo(), pixels.checksum(layer)
+        record = ResultRecord(tattoo, photo, hints, layer.get_name(), settings, kept, checksum)
         parasites.write(layer, parasites.RESULT, record)
 
     def _new_image(self, name: str) -> Gimp.Layer:
+        """A copy of the image, in which the result and the strokes belong to the copied photograph."""
         copy = self.image.duplicate()
         copy.undo_disable()
+        twins = dict(zip(layers.all_layers(self.image), layers.all_layers(copy), strict=True))  # tattoos change
         make_rgb(copy)
-        layer = self._insert(_same_place(self.what.anchor, copy), name)
+        layer = self._insert(twins[self.what.anchor], name)
+        self._write(layer, replace(self.settings, output="layer"), twins.__getitem__)
+        for strokes, kind in layers.strokes_in(self.image).items():
+            owner = layers.owner_of(strokes, kind)
+            if owner is not None:
+                parasites.write(twins[strokes], kind.parasite, StrokesRecord(twins[owner].get_tattoo()))
         copy.undo_enable()
         return layer
 
 
 def _size(layer: Gimp.Layer) -> tuple[int, int]:
     return layer.get_width(), layer.get_height()
+
+
+def _place(layer: Gimp.Layer) -> tuple[int, int, int, int]:
+    _, x, y = layer.get_offsets()
+    return x, y, *_size(layer)
+
+
+def _form(layer: Gimp.Layer) -> tuple[int, int, str]:
+    return *_size(layer), Babl.get_name(layer.get_format())
 
 
 def _position_above(photo: Gimp.Layer) -> int:
@@ -225,9 +273,3 @@ def _is_transparent(photo: Gimp.Layer) -> bool:
     everything = Gegl.Rectangle.new(0, 0, width, height)
     alpha = photo.get_buffer().get(everything, 1.0, "A u8", Gegl.AbyssPolicy.NONE)
     return alpha.count(OPAQUE) != len(alpha)
-
-
-def _same_place(layer: Gimp.Layer, copy: Gimp.Image) -> Gimp.Layer:
-    """The layer of a duplicated image that `layer` became: duplicates keep the order, not the tattoos."""
-    index = list(layers.all_layers(layer.get_image())).index(layer)
-    return list(layers.all_layers(copy))[index]

@@ -512,6 +512,9 @@ def check_photograph_in_a_group(bench: Workbench) -> Facts:
     image.reorder_item(photo, group, 0)
     layer = bench.colorize(image, photo)
     assert group.get_children() == [layer, photo]
+    image.reorder_item(photo, None, 0)
+    assert bench.colorize(image, photo).get_id() == layer.get_id()
+    assert image.get_layers() == [layer, photo, group], "where the photograph lies now"
 
 
 def check_group_as_photograph(bench: Workbench) -> Facts:
@@ -655,11 +658,43 @@ def check_filters_on_the_photograph_are_seen(bench: Workbench) -> Facts:
     assert pixels(first_result(bench, image, photo), "R'G'B' u8") == plain
 
 
+def check_result_of_an_image_that_became_gray(bench: Workbench) -> Facts:
+    """The gray result gets its colours back."""
+    image, photo = bench.photo(width=200, height=133)
+    layer = bench.colorize(image, photo)
+    coloured = pixels(layer, "R'G'B' u8")
+    image.convert_grayscale()
+    assert bench.colorize(image, photo).get_id() == layer.get_id()
+    assert pixels(layer, "R'G'B' u8") == coloured
+
+
+def check_what_is_transparent_stays_so_under_other_layers(bench: Workbench) -> Facts:
+    """A full-colour layer of all that is visible, too."""
+    image, photo = bench.photo(width=200, height=133)
+    photo.add_alpha()
+    image.select_rectangle(REPLACE, 0, 0, 100, 133)
+    photo.edit_clear()
+    Gimp.Selection.none(image)
+    retouching(image)
+    before = visible_alpha(image)
+    assert before.count(0) == 100 * 133
+    for _time in range(2):
+        bench.colorize(image, photo, output="normal")
+        assert visible_alpha(image) == before
+
+
 def retouching(image: Gimp.Image) -> Gimp.Layer:
     """A layer on top that is empty yet."""
     layer = Gimp.Layer.new(image, "retouch", 200, 133, Gimp.ImageType.RGBA_IMAGE, 100.0, Gimp.LayerMode.NORMAL)
     image.insert_layer(layer, None, 0)
     return layer
+
+
+def visible_alpha(image: Gimp.Image) -> bytes:
+    visible = Gimp.Layer.new_from_visible(image, image, "visible")
+    alpha = pixels(visible, "R'G'B'A u8")[3::4]
+    visible.delete()
+    return alpha
 
 
 def check_looking_at_what_is_visible_leaves_nothing(bench: Workbench) -> Facts:
@@ -683,6 +718,30 @@ def check_looking_at_what_is_visible_leaves_nothing(bench: Workbench) -> Facts:
     assert Gimp.get_images() == [image]
 
 
+def check_locks(bench: Workbench) -> Facts:
+    """Those of the result's place, of its visibility, and of the group around the photograph."""
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    layer = bench.colorize(image, photo)
+    layer.set_lock_position(True)
+    layer.set_lock_visibility(True)
+    bar(image, layer, RED, 20, 20, 60, 40)
+    assert bench.colorize(image, photo).get_id() == layer.get_id()
+    assert [each.get_visible() for each in image.get_layers()] == [True, False, True], "the changed one is hidden"
+    photo.set_offsets(5, 5)
+    says = [layer.get_name(), "position", "locked"]
+    bench.refused(COLORIZE, image, [photo], says=says, status=EXECUTION_ERROR)
+    image, photo = bench.photo(width=200, height=133)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(photo, group, 0)
+    image.convert_rgb()
+    group.set_lock_content(True)
+    layer = bench.colorize(image, photo)
+    assert group.get_children() == [layer, photo]
+    bench.refused(COLORIZE, image, [photo], says=[layer.get_name(), "locked"], status=EXECUTION_ERROR)
+
+
 def check_layers_of_mere_colour_stay_above(bench: Workbench) -> Facts:
     """What the user coloured by hand is no retouching, and is not hidden by the new colours."""
     image, photo = bench.photo(width=200, height=133)
@@ -704,6 +763,20 @@ def check_photograph_on_a_plain_page(bench: Workbench) -> Facts:
     layer = bench.colorize(image, photo)
     assert layer.get_offsets() == photo.get_offsets()
     assert (layer.get_width(), layer.get_height()) == (200, 133)
+
+
+def check_duplicates_and_new_images_have_strokes_of_their_own(bench: Workbench) -> Facts:
+    """GIMP deals tattoos out anew in them, so that records name other layers there."""
+    image, photo = bench.photo(width=200, height=133)
+    hints = bench.new_hints(image, photo)
+    bar(image, hints, RED, 50, 50, 40, 20)
+    expected = raw(bench.with_hints(image, hints))
+    duplicate = image.duplicate()
+    assert raw(bench.with_hints(duplicate, duplicate.get_layers()[0])) == expected
+    made = bench.colorize(image, photo, hints=hints, output="image", saturation=0.5)
+    before, its_hints = raw(made), made.get_image().get_layers()[0]
+    assert bench.with_hints(made.get_image(), its_hints).get_id() == made.get_id(), "a result as any other"
+    assert raw(made) == before
 
 
 def check_text_stands_for_the_photograph_below(bench: Workbench) -> Facts:
