@@ -19,7 +19,7 @@ gi.require_version("Babl", "0.1")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Gtk", "3.0")
 gi.require_version("Gdk", "3.0")
-from gi.repository import Gimp, GLib, GObject  # noqa: E402
+from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "vendor"))
 
@@ -269,6 +269,7 @@ def run_colorize(
 
 def _given(image: Gimp.Image, drawables: Drawables, config: Config) -> Choice:
     """What a script's arguments say, and nothing else."""
+    Gegl.init(None)
     photo = layers.photo_of(image, drawables)
     strokes = {kind: list(filter(None, [config.get_property(kind.field)])) for kind in layers.KINDS}
     subjects = subject.candidates(image, photo, [layer for each in strokes.values() for layer in each])

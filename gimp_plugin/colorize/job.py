@@ -64,7 +64,7 @@ def _tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> HintTiles | None
             _(
                 "“{layer}” is painted all over, so nothing would be left to colour; paint strokes on a layer that is"
                 " transparent elsewhere, or choose another layer of strokes in Colorize Photo."
-            ).format(layer=painted[0].get_name())
+            ).format(layer=max(painted, key=pixels.painted_share).get_name())
         )
     return found
 

@@ -1,7 +1,7 @@
 """What the colours of a layer say of it: painted strokes, a photograph in colour, colours to take over."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Sample = tuple[float, float, float]  # L, a, b
@@ -11,6 +11,7 @@ STRONGEST = 8  # colours that a layer with strokes has at most, but for a few pi
 STROKES_SHARE = 0.5  # of its painted pixels, at least
 STROKES_COVER = 0.5  # of the layer, at most
 STROKE_CHROMA = 24  # of 255, between the channels of one of them, at least
+NEAR = STROKE_CHROMA // 2  # in each channel: a coloured stroke is no nearer to any gray
 
 LEVELS = 16  # into which L is cut: a toned photograph has one colour in each
 COLOURFUL = (
@@ -30,8 +31,11 @@ class Dab:
     lab: Sample
 
 
-def is_painted(strips: Iterable[bytes]) -> bool:
-    """Whether a layer's rows, R'G'B'A u8, hold strokes of a few colours on transparency; photographs hold many."""
+def is_painted(strips: Iterable[bytes], own: Callable[[], bytes] = bytes) -> bool:
+    """Whether a layer's rows, R'G'B'A u8, hold strokes of a few colours on transparency; photographs hold many.
+
+    Colours that were picked from the photograph below, `own` (R'G'B' u8), retouch it and are no strokes.
+    """
     colours: Counter[bytes] = Counter()
     seen = 0
     for strip in strips:
@@ -42,8 +46,16 @@ def is_painted(strips: Iterable[bytes]) -> bool:
     painted, strongest = colours.total(), colours.most_common(STRONGEST)
     if not 0 < painted <= STROKES_COVER * seen:
         return False
-    is_coloured = any(max(colour) - min(colour) >= STROKE_CHROMA for colour, _ in strongest)
-    return is_coloured and sum(count for _, count in strongest) >= STROKES_SHARE * painted
+    coloured = [colour for colour, _ in strongest if max(colour) - min(colour) >= STROKE_CHROMA]
+    if not coloured or sum(count for _, count in strongest) < STROKES_SHARE * painted:
+        return False
+    content = own()
+    picked_from = [content[at : at + 3] for at in range(0, len(content), 3)]
+    return not all(any(_is_near(colour, other) for other in picked_from) for colour in coloured)
+
+
+def _is_near(one: bytes, other: bytes) -> bool:
+    return all(abs(a - b) < NEAR for a, b in zip(one, other, strict=True))
 
 
 def is_colourful(samples: Sequence[Sample]) -> bool:

@@ -117,9 +117,15 @@ def painted_share(layer: Gimp.Layer) -> float:
     return 1.0 - unpainted / (layer.get_width() * layer.get_height())
 
 
-def looks_like_strokes(layer: Gimp.Layer) -> bool:
-    """Whether somebody painted on this layer as one does on a hint layer."""
-    return layer.has_alpha() and not layer.is_gray() and palette.is_painted(_strips(layer, "R'G'B'A u8"))
+def looks_like_strokes(layer: Gimp.Layer, photo: Gimp.Layer) -> bool:
+    """Whether somebody painted on this layer as one does on a hint layer, rather than retouched the photograph."""
+    if not layer.has_alpha() or layer.is_gray():
+        return False
+
+    def own() -> bytes:
+        return b"" if photo == layer else _small(photo, "R'G'B' u8")[2]
+
+    return palette.is_painted(_strips(layer, "R'G'B'A u8"), own)
 
 
 def is_in_colour(layer: Gimp.Layer) -> bool:
@@ -140,11 +146,15 @@ def overview(layer: Gimp.Layer) -> tuple[int, int, list[Sample]]:
 
     GIMP's own means; half-transparent places come out darker and grayer than they are.
     """
+    width, height, data = _small(layer, "CIE Lab float")
+    return width, height, list(struct.iter_unpack("<fff", data))
+
+
+def _small(layer: Gimp.Layer, babl_format: str) -> tuple[int, int, bytes]:
     scale = min(1.0, OVERVIEW / max(layer.get_width(), layer.get_height()))
     width, height = (max(1, round(scale * side)) for side in (layer.get_width(), layer.get_height()))
     place = Gegl.Rectangle.new(0, 0, width, height)
-    data = layer.get_buffer().get(place, scale, "CIE Lab float", Gegl.AbyssPolicy.CLAMP)
-    return width, height, list(struct.iter_unpack("<fff", data))
+    return width, height, layer.get_buffer().get(place, scale, babl_format, Gegl.AbyssPolicy.CLAMP)
 
 
 def checksum(layer: Gimp.Layer) -> int:

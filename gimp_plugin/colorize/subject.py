@@ -82,7 +82,7 @@ def covering(photo: Gimp.Layer, apart: Sequence[Gimp.Layer]) -> list[Gimp.Layer]
             break
         if not layer.is_group() and layer not in apart and _alters(layer):
             above.append(layer)
-    return [layer for layer in above if _overlap(layer, photo) and not pixels.looks_like_strokes(layer)]
+    return [layer for layer in above if _overlap(layer, photo) and not pixels.looks_like_strokes(layer, photo)]
 
 
 def _alters(layer: Gimp.Layer) -> bool:
@@ -95,7 +95,7 @@ def unmarked_strokes(image: Gimp.Image, photo: Gimp.Layer) -> Gimp.Layer | None:
     ours = layers.ours(image)
     for layer in layers.all_layers(image):
         if not layer.is_group() and not layer.is_text_layer() and layers.is_shown(layer) and layer not in ours:
-            if pixels.looks_like_strokes(layer):
+            if pixels.looks_like_strokes(layer, photo):
                 return layer
             if layer == photo:
                 break

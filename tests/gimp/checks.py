@@ -807,6 +807,19 @@ def check_strokes_on_an_ordinary_layer(bench: Workbench) -> Facts:
     assert pixels(bench.colorize(image, photo, hints=mine), "R'G'B' u8") != plain
 
 
+def check_retouching_in_a_toned_photographs_own_colours_is_none_of_strokes(bench: Workbench) -> Facts:
+    image, photo = bench.photo(width=200, height=133)
+    image.convert_rgb()
+    gray = pixels(photo, "Y' u8")
+    sepia = b"".join(bytes([min(255, level + 30), level, max(0, level - 40)]) for level in gray)
+    fill(photo, "R'G'B' u8", sepia)
+    picked = sepia[3 * (50 * 200 + 50) :][:3]
+    bar(image, retouching(image), f"#{picked.hex()}", 20, 90, 30, 20)
+    layer = bench.colorize(image, photo)
+    assert names(image) == [layer.get_name(), "retouch", photo.get_name()]
+    bench.refused(WITH_HINTS, image, [photo], says=[photo.get_name(), "New Hint Layer"], status=EXECUTION_ERROR)
+
+
 def check_hint_layer_from_a_photograph_in_colour(bench: Workbench) -> Facts:
     """Its own colours, as dabs on a hint layer, bring most of them back."""
     image, photo = bench.photo("colour")
@@ -1059,6 +1072,7 @@ def check_strokes_all_over_are_refused(bench: Workbench) -> Facts:
     image.insert_layer(flat, None, 0)
     says = ["Colour hints", "all over"]
     bench.refused(COLORIZE, image, [photo], says=says, status=EXECUTION_ERROR, hints=flat)
+    bench.new_hints(image, photo)
     bench.refused(WITH_HINTS, image, [photo], says=says, status=EXECUTION_ERROR)
 
 

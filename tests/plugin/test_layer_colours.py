@@ -71,6 +71,17 @@ def test_a_patch_of_a_toned_photograph_is_no_stroke(photograph: Callable) -> Non
     assert not palette.is_painted(strips(layer))
 
 
+def test_a_colour_picked_from_a_toned_photograph_is_no_stroke(photograph: Callable) -> None:
+    sepia = toned(photograph("chelsea").gray, (30, 15, 8), (160, 125, 85), (250, 235, 200))
+    content = sepia[::10, ::10].tobytes()
+    layer = empty()
+    brushed(layer, tuple(map(int, sepia[100, 200])), slice(20, 40), slice(30, 120))
+    assert palette.is_painted(strips(layer))
+    assert not palette.is_painted(strips(layer), lambda: content)
+    brushed(layer, (40, 80, 200), slice(80, 100), slice(30, 120))
+    assert palette.is_painted(strips(layer), lambda: content)
+
+
 @pytest.mark.parametrize("name", ["chelsea", "coffee", "astronaut", "rocket"])
 def test_photographs_in_colour_and_toned_ones(photograph: Callable, name: str) -> None:
     found = photograph(name)
