@@ -857,7 +857,7 @@ def check_show_result_only(bench: Workbench) -> Facts:
     assert raw(bench.with_hints(image, photo)) == before, "nor do those that were put aside stop to"
     bench.call(SHOW_RESULT, image, [photo])
     first.set_lock_visibility(True)
-    for expected in (True, False, True):
+    for expected in (True, False):
         bench.call(SHOW_RESULT, image, [photo])
         shown = [layer.get_visible() for layer in (first, second, third, kept)]
         assert shown == [False, False, expected, False], "a locked one does not keep the others from it"
