@@ -34,6 +34,7 @@ DEFAULT = "chroma"  # the name that an empty model name stands for
 
 MAX_CHARS = 200  # of a name, which the protocol carries, and of a title and a licence
 MAX_FILE_BYTES, MAX_HEADER_BYTES, MAX_CONFIG_CHARS, MAX_CARD_BYTES = 4 << 30, 1 << 20, 1 << 14, 1 << 15
+SIDES = range(1, 4097)  # that weights may ask for; the service keeps within these:
 LONGEST, SHORTEST = 1024, 32  # sides of the network's picture, in pixels: of a strip of 1x30000, not 9x30000
 
 
@@ -170,8 +171,8 @@ def _record(path: Path, meta: dict[str, str], changed: int) -> WeightsRecord:
         raise ValueError("its recipe or hash is none")
     if len(meta["config"]) > MAX_CONFIG_CHARS or not isinstance(config := json.loads(meta["config"]), dict):
         raise ValueError("its config is none")
-    if not 0 < int(meta["side"]) <= LONGEST:  # one below SHORTEST means that
-        raise ValueError(f"side {meta['side']}, which is up to {LONGEST} pixels")
+    if int(meta["side"]) not in SIDES:
+        raise ValueError(f"its side has {meta['side']} pixels")
     return WeightsRecord(
         name=name,
         title=title,

@@ -336,4 +336,4 @@ def test_the_command_measures_strokes(drawn: Path, tmp_path: Path, capsys: pytes
     assert "choose another --out" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*call, "--strokes", "-1"])
-    assert "-1 is not a number of pictures" in capsys.readouterr().err
+    assert "argument --strokes: '-1' is no number of pictures: 0 to 1000000000" in capsys.readouterr().err

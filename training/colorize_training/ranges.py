@@ -51,8 +51,8 @@ SEED = Within(int, 0, 2**22)  # the loop numbers 2^40 pictures of each seed, in 
 BATCH = Within(int, 1, 2**16)
 SIDE = Within(int, 8, 2048)  # of a training picture, in pixels
 SIDE_OR_NONE = Within(int, 8, 2048, also=0)
-PICTURES = Within(int, 1, 10**9)
-PICTURES_OR_NONE = Within(int, 0, 10**9)
+PICTURES = Within(int, 1, 10**9, what="number of pictures")
+PICTURES_OR_NONE = Within(int, 0, 10**9, what="number of pictures")
 STEPS = Within(int, 1, 10**9)
 STEPS_OR_NONE = Within(int, 0, 10**9)
 LEARNING_RATE = Within(float, 0, 100, above=True)

@@ -99,7 +99,7 @@ def _network(state: dict[str, Any], prefix: str, source: Path) -> ServedNetwork:
 def _size(state: dict[str, Any], source: Path) -> int:
     """Of the pictures that it was trained on."""
     size = state["settings"].get("size")
-    if not isinstance(size, int) or not 0 < size <= weights.LONGEST:
+    if not isinstance(size, int) or size not in weights.SIDES:
         raise ValueError(f"{source} was trained on pictures of {size!r} pixels, not the service's; give --side")
     return size
 
