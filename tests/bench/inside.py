@@ -112,8 +112,9 @@ class Bench:
 
     def _by_steps(self, hints: Gimp.Layer | None) -> None:
         from records import Settings
+        from subject import Subject
 
-        self.job.colorize(self.photo, hints, Settings())
+        self.job.colorize(Subject(self.photo), [hints] if hints else [], Settings())
 
     def _by_procedures(self, hints: Gimp.Layer | None) -> None:
         name = "plug-in-colorize-hints" if hints else "plug-in-colorize"

@@ -21,6 +21,10 @@ SCREEN_WIDTH = 1280
 GRAY, SAME = 2.0, 0.001  # chroma that a gray screen may have; share of pixels by which equal canvases may differ
 
 
+# A second visit takes half a minute, and nothing in it depends on GIMP's version.
+in_one_suite = pytest.mark.parametrize("host", [*LANGUAGES][:1], indirect=True, scope="session")
+
+
 @dataclass(frozen=True)
 class Visit:
     """What the user saw: the canvas and the window's title after each step."""
@@ -105,6 +109,7 @@ def test_update_of_a_selection_is_one_undo_step(visit: Visit) -> None:
     assert visit.differs("selection-undone", "selected") < SAME
 
 
+@in_one_suite
 def test_strokes_on_an_ordinary_layer_are_asked_about_and_then_count(layers_visit: Visit) -> None:
     """The question, the message, and a second run that asks nothing; the result lies above the retouching."""
     assert "3 layers" in layers_visit.titles["layers"]
@@ -113,5 +118,6 @@ def test_strokes_on_an_ordinary_layer_are_asked_about_and_then_count(layers_visi
     assert "4 layers" in layers_visit.titles["coloured"]
 
 
+@in_one_suite
 def test_long_names_do_not_widen_the_dialog(layers_visit: Visit) -> None:
     assert int(layers_visit.titles["dialog's width"]) < SCREEN_WIDTH / 2
