@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from colorize_client import Options
+from colorize_client.options import VIVIDNESS_LIMITS
 
 NO_LAYER = 0
 OUTPUTS = ("layer", "normal", "image")
 SOURCES = ("auto", "layer", "visible")
 DEFAULT = Options()
-LIMITS = {"vividness": (0.0, 100.0), "saturation": Options.limits("saturation"), "reach": Options.limits("reach")}
+LIMITS = {"vividness": VIVIDNESS_LIMITS, "saturation": Options.limits("saturation"), "reach": Options.limits("reach")}
 
 _JSON_TYPES: dict[object, tuple[type, ...]] = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}
 

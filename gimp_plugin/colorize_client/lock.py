@@ -12,12 +12,12 @@ MAX_NUMBER_BYTES = 20
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Tries the flock of a file; yields whether it was had. The kernel drops it when the process dies."""
+def locked(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Tries the flock of a file, or waits for it; yields whether it was had. It ends with the process at the latest."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:

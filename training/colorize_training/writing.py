@@ -1,10 +1,11 @@
 """Files and folders that commands leave: whole or not at all, of one command at a time, and a sentence where not."""
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from colorize_client import lock
 
 
 class NotWritten(OSError):
@@ -77,12 +78,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[bool]:
     """Holds a lock of the system, which it gives back however a process ends; False, at once, where others have it."""
-    with explained(path):
-        file = open(path, "w")  # noqa: SIM115  closed below
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    with ExitStack() as stack:
+        with explained(path):
+            ours = stack.enter_context(lock.locked(path, wait))
+        yield ours
