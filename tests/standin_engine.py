@@ -147,6 +147,7 @@ class StandIn:
         options: Options,
         check: Check,
         kept: HintTiles | None = None,
+        draft: bool = False,
     ) -> Prediction:
         return Prediction(options.saturation, hints, kept)
 

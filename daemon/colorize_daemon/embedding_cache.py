@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,31 @@ if TYPE_CHECKING:  # the engine imports torch, which takes seconds
     from colorize_engine.colorizer import Embedding
 
 
+HOLD_SECONDS = 300.0  # that a picture in a session stays for after each sign of life of its client
+MOST_HELD = 2  # pictures
+
+
 class EmbeddingCache:
     """Least recently used embeddings, by (picture key, weights' sha256). The newest stays even where it is alone
-    larger than the budget: the user works on one picture at a time. Used by the worker thread only; `nbytes` and
-    `len` may be read by others.
+    larger than the budget: the user works on one picture at a time. Pictures that are held go last. Used by the worker
+    thread only; `nbytes` and `len` may be read by others.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.nbytes = 0
         self._entries: OrderedDict[tuple[str, str], Embedding] = OrderedDict()
+        self._held: dict[tuple[str, str], float] = {}  # until when
+
+    def hold(self, picture: str, weights: str) -> None:
+        """Keeps a picture for `HOLD_SECONDS` while there is any other to drop; of those held, the last `MOST_HELD`."""
+        self._held.pop((picture, weights), None)
+        self._held[picture, weights] = time.monotonic() + HOLD_SECONDS
+        for key in list(self._held)[:-MOST_HELD]:
+            del self._held[key]
+
+    def _is_held(self, key: tuple[str, str]) -> bool:
+        return self._held.get(key, 0.0) > time.monotonic()
 
     def get(self, picture: str, weights: str) -> Embedding | None:
         entry = self._entries.get((picture, weights))
@@ -38,9 +54,10 @@ class EmbeddingCache:
             self._drop_oldest()
 
     def rest(self) -> None:
-        """Keeps the picture used last alone, without what a next stroke on it can find again."""
-        while len(self._entries) > 1:
-            self._drop_oldest()
+        """Keeps the picture used last and those held, without what a next stroke on them can find again."""
+        for key in list(self._entries)[:-1]:
+            if not self._is_held(key):
+                self._drop(key)
         for embedding in self._entries.values():
             embedding.rest()
 
@@ -49,8 +66,13 @@ class EmbeddingCache:
         self.nbytes = 0
 
     def _drop_oldest(self) -> None:
-        _, embedding = self._entries.popitem(last=False)
-        self.nbytes -= embedding.nbytes
+        """The newest last; before it, those held."""
+        older = list(self._entries)[:-1]
+        free = [key for key in older if not self._is_held(key)]
+        self._drop((free or older or list(self._entries))[0])
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self.nbytes -= self._entries.pop(key).nbytes
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -204,11 +204,18 @@ class Server:
         queue = self._queues.get(job.client)
         if queue is not None and queue.nbytes > MAX_UNREAD_BYTES:
             raise Busy(f"{queue.nbytes} bytes of earlier pictures were not taken yet")
+        self._supersede(job)
         if not self._worker.ready.is_set():
             job.stage = "loading"  # the engine's import comes first
         self._worker.start()
         self._worker.queue.put(job)
         self._jobs[key] = job
+
+    def _supersede(self, job: Job) -> None:
+        """A client's newer update takes the place of its older ones."""
+        for other in [each for each in self._jobs.values() if each.client == job.client]:
+            if _is_update(job) and _is_update(other):
+                self._end(other, Cancelled("a newer update came"))
 
     def _hello(self, hello: messages.Hello) -> Mapping[str, Any]:
         common = set(hello.versions) & set(messages.PROTOCOL_VERSIONS)
@@ -333,3 +340,7 @@ class Server:
             self._worker.queue.remove(job)
             self._counters.cancelled += 1
             log.info("a client's job was stopped: %s", why)
+
+
+def _is_update(job: Job) -> bool:
+    return isinstance(job.request, messages.Colorize) and job.request.update is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from colorize_client import codec, messages
 from colorize_client.errors import BadWeights, Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
-from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result
+from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result, Tile, Update
 from colorize_client.picture import HintTiles, picture_key
 from colorize_engine.memory import memory_is_full
 
@@ -212,14 +212,16 @@ class Worker:
         if isinstance(job.request, messages.Colorize):
             return self._colorize(job, job.request)
         timings = Timings()
-        _, _, about = self._prepare(job, timings)
+        _, _, about = self._prepare(job, timings, job.request.hold)
         return {**about, "timings": asdict(timings)}
 
-    def _prepare(self, job: Job, timings: Timings) -> tuple[Colorizer, Embedding, dict[str, Any]]:
+    def _prepare(self, job: Job, timings: Timings, hold: bool) -> tuple[Colorizer, Embedding, dict[str, Any]]:
         """The model, the picture's embedding, and what the client is told about both."""
         image = job.request.image
         record, colorizer = self._model(job, timings)
         embedding, encoded = self._embedding(job, record, colorizer, timings)
+        if hold:
+            self.cache.hold(image.key, record.sha256)
         about = {
             "image_key": image.key,
             "model": describe(record),
@@ -231,17 +233,21 @@ class Worker:
         return colorizer, embedding, about
 
     def _colorize(self, job: Job, request: messages.Colorize) -> dict[str, Any]:
-        timings = ColouringTimings()
-        colorizer, embedding, about = self._prepare(job, timings)
+        timings, update = ColouringTimings(), request.update
+        colorizer, embedding, about = self._prepare(job, timings, update is not None)
         self._advance(job, "hints")
         hints, kept = (HintTiles.from_wire(tiles) if tiles else None for tiles in (request.hints, request.kept))
+        draft = update is not None and update.draft
         with timings.measure("predict"):
-            prediction = colorizer.predict(embedding, hints, request.options, check=job.check, kept=kept)
+            prediction = colorizer.predict(embedding, hints, request.options, job.check, kept, draft)
         self.counters.predictions += 1
         with timings.measure("lift"):
             self._advance(job, "lift")
-            bands = colorizer.render(embedding, prediction, request.layout, check=job.check)
-            self._send_bands(job, request.layout, embedding.height, bands)
+            if update:
+                about |= self._send_tiles(job, request.layout, colorizer, embedding, prediction, update)
+            else:
+                bands = colorizer.render(embedding, prediction, request.layout, check=job.check)
+                self._send_bands(job, request.layout, embedding.height, bands)
         notes = _notes(hints, prediction, kept)
         return {**about, "hint_cells": int(prediction.hint_cells), "timings": asdict(timings), "notes": notes}
 
@@ -305,6 +311,26 @@ class Worker:
         for y, rows in bands:
             self._send_band(job, dtype, y, rows)
             job.fraction = min(1.0, (y + rows.shape[0]) / height)
+
+    def _send_tiles(
+        self, job: Job, layout: str, colorizer: Colorizer, embedding: Embedding, prediction: Prediction, update: Update
+    ) -> dict[str, Any]:
+        """Sends the tiles that the client does not hold; returns what the result says of them."""
+        from colorize_engine import changes
+
+        state = changes.state_of(prediction, layout)
+        tiles = changes.wanted(embedding, prediction, state, update)
+        embedding.remember(state, prediction)
+        dtype, _ = messages.LAYOUTS[layout]
+        for number, (x, y, pixels) in enumerate(
+            colorizer.render_tiles(embedding, prediction, layout, tiles, job.check)
+        ):
+            job.reserve(pixels.nbytes)
+            array = Array(pixels.shape, dtype, memoryview(pixels).cast("B"))
+            tile = Tile(job.request.id, x, y, state, array)
+            self.outgoing.put(OutgoingMessage(job.client, codec.encode(tile), job, credit=pixels.nbytes))
+            job.fraction = (number + 1) / len(tiles)
+        return {"state": state, "tiles": len(tiles), "draft": prediction.draft}
 
     def _send_band(self, job: Job, dtype: str, y: int, rows: np.ndarray) -> None:
         job.reserve(rows.nbytes)

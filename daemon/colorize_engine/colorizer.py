@@ -4,7 +4,7 @@ This is the one border between arrays and tensors; networks know nothing of requ
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -17,22 +17,33 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from colorize_engine import weights
 from colorize_engine.colour.conversions import gray_to_lightness
-from colorize_engine.composition import Answer, compose, join
-from colorize_engine.guided_lift import GuidedLift, render_bands
+from colorize_engine.composition import Answer, compose, join, nothing_around
+from colorize_engine.guided_lift import GuidedLift, render_band, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.margins import flat_margins
 from colorize_engine.network_input import NetworkInput, reduce_gray
 from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLANES, ServedNetwork
 from colorize_engine.residual_spread import reach_across_edges
-from colorize_engine.strokes import MOST, Stroke, split
+from colorize_engine.strokes import MOST, Stroke, grew_from, split
 from colorize_engine.weights import WeightsRecord
-from colorize_engine.windows import Detail, DetailLift, ShiftedTiles, Sight, Window, ends_within, window_around
+from colorize_engine.windows import (
+    Detail,
+    DetailLift,
+    Look,
+    ShiftedTiles,
+    Sight,
+    Sketch,
+    Window,
+    ends_within,
+    window_around,
+)
 
 BATCH = 8  # strokes that the network's light part takes at once
 LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in logits
 KEPT_ANSWERS = 2 * MOST  # strokes of a photograph whose answers are kept
 KEPT_WINDOWS = 4  # of a photograph
-KEPT_SIGHTS = 32  # strokes of a photograph whose windows need not be looked at again
+KEPT_STATES = 4  # predictions of a photograph, by name, that a client's tiles may still be of
+KEPT_LOOKS = 32  # strokes of a photograph whose windows need not be looked at again
 
 DEFAULTS = Options()
 
@@ -60,7 +71,8 @@ class Embedding:
         unhinted: the network's output where there are no hints, on the device.
         answers: what the network said of the strokes painted last, see `Colorizer.predict`.
         windows: the surroundings of strokes on small things, at a finer scale.
-        sights: what was said there of the strokes painted last.
+        looks: what was said there of the strokes painted last.
+        states: what was predicted last, by name; see `recall` and `changes`.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
         inside: (h, w) float32, 0..1, what of each cell is not flat margin, which stays neutral; on the device.
         size: of the network's picture of the photograph.
@@ -74,7 +86,8 @@ class Embedding:
     size: NetworkInput
     answers: dict[tuple[bytes, bool], Answer] = field(default_factory=dict)
     windows: "dict[Window, Embedding]" = field(default_factory=dict)
-    sights: dict[tuple[bytes, bool], Sight | None] = field(default_factory=dict)
+    looks: dict[tuple[bytes, bool], Look] = field(default_factory=dict)
+    states: "dict[str, Prediction]" = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -88,8 +101,19 @@ class Embedding:
     def nbytes(self) -> int:
         """With room for the answers and the windows that will be kept."""
         own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness, self.inside))
-        answers = (KEPT_ANSWERS + KEPT_SIGHTS) * 3 * 2 * self.lightness.numel()
+        answers = (KEPT_ANSWERS + KEPT_LOOKS + 2 * KEPT_STATES) * 3 * 2 * self.lightness.numel()
         return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
+
+    def remember(self, state: str, prediction: "Prediction") -> None:
+        """Keep a prediction by its name, as long as it is among the last `KEPT_STATES`."""
+        self.states[state] = prediction
+        _keep(self.states, [state], KEPT_STATES)
+
+    def recall(self, state: str) -> "Prediction | None":
+        """The prediction of this name, which is kept for longer now; None where it is not known."""
+        if state in self.states:
+            _keep(self.states, [state], KEPT_STATES)
+        return self.states.get(state)
 
     def rest(self) -> None:
         """Forget the windows, the largest part of what can be found again; what was said in them stays known."""
@@ -104,11 +128,13 @@ class Prediction:
         ab: chroma (2, h, w) float32 in CIELAB units on the chroma grid, on the device; may be outside the sRGB gamut.
         hint_cells: the number of the grid's cells that hints cover.
         details: small things, each on a finer grid of its own, which lie over it.
+        draft: whether a stroke was answered by what lies under it alone.
     """
 
     ab: Tensor
     hint_cells: int
     details: tuple[Detail, ...] = ()
+    draft: bool = False
 
 
 class Colorizer:
@@ -169,6 +195,7 @@ class Colorizer:
         options: Options = DEFAULTS,
         check: Check = _no_check,
         kept: HintTiles | None = None,
+        draft: bool = False,
     ) -> Prediction:
         """Chroma for hints and options; the light step, repeated for each change.
 
@@ -184,6 +211,7 @@ class Colorizer:
                 things smaller or larger; `model` is not read.
             check: as for `set_image`.
             kept: rectangles as `hints`, painted in any colour: the things under it stay as they are without strokes.
+            draft: whether a stroke whose surroundings must be looked at again first colours what lies under it alone.
 
         Raises:
             ValueError: a tile's data does not have the tile's size.
@@ -193,42 +221,77 @@ class Colorizer:
         plain = self._unhinted_chroma(embedding, options.temperature) * options.saturation
         if hints is None or grid is None:
             return Prediction(plain, 0)
-        details, strokes = self._details(embedding, hints, split(grid), options, check)
+        strokes = split(grid)
+        sketched = self._sketched(embedding, strokes, options.alike) if draft else {}
+        details, strokes = self._details(embedding, hints, strokes, sketched, options, check)
+        asked = [stroke for stroke in strokes if stroke.key not in sketched]
         sparing = self._sparing(embedding, spared) if spared else []
-        answers = self._answers(embedding, [*strokes, *sparing], options.alike, check)
-        colouring, staying = answers[: len(strokes)], answers[len(strokes) :]
+        answers = self._answers(embedding, [*asked, *sparing], options.alike, check)
+        answered, staying = iter(answers[: len(asked)]), answers[len(asked) :]
+        colouring = [sketched[each.key].answer if each.key in sketched else next(answered) for each in strokes]
         pairs = list(zip(sparing, staying, strict=True))
         ab = compose(plain, strokes, colouring, pairs, options.saturation, _larger(options))
-        return Prediction(ab, grid.cells, details)
+        return Prediction(ab, grid.cells, details, bool(sketched))
+
+    def _sketched(self, embedding: Embedding, strokes: list[Stroke], alike: bool) -> dict[bytes, Sketch]:
+        """By its key, each stroke whose window has to be looked at, as well as it can be drawn without."""
+        grid, photograph = embedding.lightness.shape, embedding.gray.shape
+        unseen = [
+            stroke
+            for stroke in strokes
+            if (stroke.key, alike) not in embedding.looks and window_around(stroke, grid, photograph)
+        ]
+        return {stroke.key: self._sketch(embedding, stroke, alike) for stroke in unseen}
+
+    def _sketch(self, embedding: Embedding, stroke: Stroke, alike: bool) -> Sketch:
+        """What is known of the stroke that this one grew from; else it colours what lies under it, and nothing more."""
+        for (key, its_alike), look in reversed(embedding.looks.items()):
+            if its_alike == alike and grew_from(stroke, look.stroke):
+                answer = embedding.answers.get((key, alike))
+                return Sketch(answer or nothing_around(embedding.lightness), None if answer else look.sight)
+        return Sketch(nothing_around(embedding.lightness), None)
 
     def _details(
-        self, embedding: Embedding, hints: HintTiles, strokes: list[Stroke], options: Options, check: Check
+        self,
+        embedding: Embedding,
+        hints: HintTiles,
+        strokes: list[Stroke],
+        sketched: dict[bytes, Sketch],
+        options: Options,
+        check: Check,
     ) -> tuple[tuple[Detail, ...], list[Stroke]]:
-        """What strokes on small things make of them, and the other strokes."""
+        """What strokes on small things make of them, and the other strokes, those that are sketched among them."""
         details, others = [], []
         for stroke in strokes:
-            window = window_around(stroke, embedding.lightness.shape, embedding.gray.shape)
-            sight = self._sight(embedding, hints, stroke, window, options.alike, check) if window else None
+            sketch = sketched.get(stroke.key)
+            sight = sketch.sight if sketch else self._sight(embedding, hints, stroke, options.alike, check)
             detail = _detail(sight, options) if sight else None
             if detail:
                 details.append(detail)
-            else:
+            if sketch or not detail:
                 others.append(stroke)
         return tuple(details), others
 
-    def _sight(
+    def _sight(self, embedding: Embedding, hints: HintTiles, stroke: Stroke, alike: bool, check: Check) -> Sight | None:
+        """What a stroke's window shows, known from an earlier call or looked at now; None where it has none, or one
+        that shows no paint."""
+        known, key = embedding.looks, (stroke.key, alike)
+        if key not in known:
+            window = window_around(stroke, embedding.lightness.shape, embedding.gray.shape)
+            if window is None:
+                return None
+            known[key] = Look(stroke, self._seen(embedding, hints, stroke, window, alike, check))
+        _keep(known, [key], KEPT_LOOKS)
+        return known[key].sight
+
+    def _seen(
         self, embedding: Embedding, hints: HintTiles, stroke: Stroke, window: Window, alike: bool, check: Check
     ) -> Sight | None:
-        """What a stroke's window shows, known from an earlier call or looked at now; None where it shows no paint."""
-        known, key = embedding.sights, (stroke.key, alike)
-        if key not in known:
-            near = self._window(embedding, window, check)
-            tiles = ShiftedTiles([(x - window.x, y - window.y, w, h) for x, y, w, h in hints.tiles], list(hints.data))
-            grid = rasterize(tiles, near.height, near.width, *near.lightness.shape)
-            own = [each for each in split(grid) if _is_part(each, near, window, stroke, embedding)]
-            known[key] = Sight(window, near.lightness, own, self._answers(near, own, alike, check)) if own else None
-        _keep(known, [key], KEPT_SIGHTS)
-        return known[key]
+        near = self._window(embedding, window, check)
+        tiles = ShiftedTiles([(x - window.x, y - window.y, w, h) for x, y, w, h in hints.tiles], list(hints.data))
+        grid = rasterize(tiles, near.height, near.width, *near.lightness.shape)
+        own = [each for each in split(grid) if _is_part(each, near, window, stroke, embedding)]
+        return Sight(window, near.lightness, own, self._answers(near, own, alike, check)) if own else None
 
     def _window(self, embedding: Embedding, window: Window, check: Check) -> Embedding:
         """The window as a photograph of its own: known from an earlier call, or encoded now."""
@@ -293,6 +356,27 @@ class Colorizer:
         for y, band in render_bands(lift, embedding.gray, layout, overlays):
             check()
             yield y, band
+
+    @torch.inference_mode()
+    def render_tiles(
+        self,
+        embedding: Embedding,
+        prediction: Prediction,
+        layout: str,
+        tiles: Sequence[tuple[int, int, int, int]],
+        check: Check = _no_check,
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Parts of what `render` makes, bit for bit, in the order of `tiles` (x, y, width, height).
+
+        Yields:
+            (x, y, pixels): pixels (height, width, C).
+        """
+        lift = GuidedLift(embedding.lightness.cpu(), prediction.ab.cpu(), embedding.height, embedding.width)
+        overlays = [DetailLift(detail) for detail in prediction.details]
+        for x, y, width, height in tiles:
+            check()
+            band = render_band(lift, embedding.gray, y, y + height, layout, overlays)
+            yield x, y, np.ascontiguousarray(band[:, x : x + width])
 
     def _unhinted_chroma(self, embedding: Embedding, temperature: float) -> Tensor:
         """ab (2, h, w) of the picture without strokes on the chroma grid; flat margins are neutral."""

@@ -32,6 +32,12 @@ class Answer(NamedTuple):
     ab: Tensor
 
 
+def nothing_around(lightness: Tensor) -> Answer:
+    """The answer of which a stroke colours what lies under it alone, on a grid as that of L (h, w)."""
+    reach = torch.zeros_like(lightness, dtype=torch.float16)
+    return Answer(reach, reach.expand(2, -1, -1).clone())
+
+
 class _Claim(NamedTuple):
     """What a stroke claims of the grid: its cells (N,), how far what is painted there is obeyed (N,), 0..1; its reach
     (h, w), 0..1; and how it competes with others for a cell (h, w)."""

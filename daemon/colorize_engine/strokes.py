@@ -56,6 +56,13 @@ def split(grid: HintGrid) -> list[Stroke]:
     return [Stroke(cells[part], ab[:, part], coverage[part]) for part in np.split(order, starts[1:])]
 
 
+def grew_from(stroke: Stroke, earlier: Stroke) -> bool:
+    """Whether a stroke on the same grid goes on with an earlier one: where that lies, it lies too, in its colour."""
+    if not np.isin(earlier.cells, stroke.cells).all():
+        return False
+    return bool(np.linalg.norm(stroke.ab.mean(1) - earlier.ab.mean(1)) <= SAME_COLOUR)
+
+
 def _connected(covered: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """For each covered cell, in order, the number of the first cell of its stroke."""
     number = np.full(covered.shape, -1)

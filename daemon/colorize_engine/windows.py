@@ -95,6 +95,21 @@ class Sight(NamedTuple):
     answers: list[Answer]
 
 
+class Look(NamedTuple):
+    """A stroke whose window was looked at, and what it shows; None where it shows no paint."""
+
+    stroke: Stroke
+    sight: Sight | None
+
+
+class Sketch(NamedTuple):
+    """What a stroke is drawn with before its window is looked at: an answer of the whole picture, and what another
+    stroke's window showed, or None."""
+
+    answer: Answer
+    sight: Sight | None
+
+
 class Detail(NamedTuple):
     """What a stroke makes of a small thing, on the grid of its window.
 

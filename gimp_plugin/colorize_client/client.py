@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -36,7 +36,7 @@ STOP_SECONDS = 15.0
 
 OnBand = Callable[[int, int, bytes], None]
 OnProgress = Callable[[str, float], None]
-Answer = messages.Progress | messages.Band | messages.Result | messages.NeedImage
+Answer = messages.Progress | messages.Band | messages.Tile | messages.Result | messages.NeedImage
 
 
 def connect(
@@ -98,30 +98,30 @@ class Client:
 
     def __init__(self, endpoint: str, curve: CurveKeys | None = None) -> None:
         self.endpoint = endpoint
-        self._wire = Wire(endpoint, curve)
+        self.wire = Wire(endpoint, curve)
 
     def hello(self, client: str) -> dict[str, Any]:
         """Says who asks and agrees on the version; the service's version and process number come back."""
-        body = self._ask(messages.Hello(_new_id(), client=client), HELLO_SECONDS)
+        body = self._ask(messages.Hello(new_id(), client=client), HELLO_SECONDS)
         if body.get("protocol") not in messages.PROTOCOL_VERSIONS:
             raise VersionMismatch(f"the service chose version {body.get('protocol')!r}")
         return body
 
     def status(self) -> dict[str, Any]:
         """What the service does and holds; answered at once, also while a picture is computed."""
-        return self._ask(messages.Status(_new_id()), CONTROL_SECONDS)
+        return self._ask(messages.Status(new_id()), CONTROL_SECONDS)
 
     def models(self) -> list[dict[str, Any]]:
         """The installed models, each a map with name, title, licence, default, ..."""
-        models = self._ask(messages.Models(_new_id()), CONTROL_SECONDS).get("models")
+        models = self._ask(messages.Models(new_id()), CONTROL_SECONDS).get("models")
         if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
             raise BadReply("models: expected a list of maps")
         return models
 
     def stop(self) -> None:
         """Stops the service and waits until it is gone."""
-        self._ask(messages.Stop(_new_id()), CONTROL_SECONDS)
-        if not self._wire.wait_closed(time.monotonic() + STOP_SECONDS):
+        self._ask(messages.Stop(new_id()), CONTROL_SECONDS)
+        if not self.wire.wait_closed(time.monotonic() + STOP_SECONDS):
             raise ServiceSilent(f"the service said it stops and was still there after {STOP_SECONDS:g} s")
 
     def colorize(
@@ -154,8 +154,8 @@ class Client:
         Raises:
             RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
         """
-        request = _request(picture, hints, options or Options(), layout, kept)
-        return self._run(_Colouring(self._wire, picture, request, on_band, on_progress))
+        request = request_for(picture, hints, options or Options(), layout, kept)
+        return self._run(_Colouring(self.wire, picture, request, on_band, on_progress))
 
     def prepare(
         self, picture: Picture, model: str = "", *, on_progress: OnProgress = lambda stage, fraction: None
@@ -174,9 +174,9 @@ class Client:
         Raises:
             RequestError, ServiceLost, ServiceSilent, BadReply, Cancelled.
         """
-        request = messages.Prepare(_new_id(), _image(picture), model)
+        request = messages.Prepare(new_id(), _image(picture), model)
         try:
-            return self._run(_Job(self._wire, picture, request, on_progress))
+            return self._run(_Job(self.wire, picture, request, on_progress))
         except UnknownType:
             return {}
 
@@ -189,18 +189,18 @@ class Client:
 
     def _cancel(self, target: str) -> None:
         with contextlib.suppress(ColorizeError):  # the error on its way up matters more
-            self._wire.send(codec.encode(messages.Cancel(_new_id(), target)), 0.0)
+            self.wire.send(codec.encode(messages.Cancel(new_id(), target)), 0.0)
 
     def _ask(self, request: messages.Request, seconds: float) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
-        self._wire.send(codec.encode(request), seconds)
-        reply = _read(self._wire, request.id, deadline)
+        self.wire.send(codec.encode(request), seconds)
+        reply = _read(self.wire, request.id, deadline)
         if not isinstance(reply, messages.Result):
             raise BadReply(f"{request.type} was answered with {reply.type}")
         return dict(reply.body)
 
     def close(self) -> None:
-        self._wire.close()
+        self.wire.close()
 
     def __enter__(self) -> Client:
         return self
@@ -211,18 +211,19 @@ class Client:
         self.close()
 
 
-def _new_id() -> str:
+def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _request(
+def request_for(
     picture: Picture, hints: HintTiles | None, options: Options, layout: str, kept: HintTiles | None
 ) -> messages.Colorize:
+    """The request for these colours, by the picture's key."""
     strokes, staying = (
         tiles.to_wire(picture.width, picture.height) if tiles and tiles.tiles else None for tiles in (hints, kept)
     )
     return messages.Colorize(
-        _new_id(),
+        new_id(),
         _image(picture),
         strokes,
         options,
@@ -239,17 +240,24 @@ def _image(picture: Picture) -> messages.Image:
 def _read(wire: Wire, request_id: str, deadline: float) -> Answer:
     """The next reply to this request; an error or cancelled reply is raised."""
     while True:
-        try:
-            reply = codec.decode_reply(wire.receive(deadline))
-        except (BadMessage, UnknownType) as error:
-            raise BadReply(error.detail) from error
-        if reply.id not in (request_id, ""):
-            continue  # the rest of a picture that was given up
-        if isinstance(reply, messages.ErrorReply):
-            raise from_code(reply.code, reply.detail, reply.sentence)
-        if isinstance(reply, messages.JobCancelled):
-            raise Cancelled
-        return reply
+        reply = read_reply(wire.receive(deadline), request_id)
+        if reply is not None:
+            return reply
+
+
+def read_reply(frames: Sequence[bytes], request_id: str) -> Answer | None:
+    """The reply to this request in these frames; an error or cancelled reply is raised. None: it is to another one."""
+    try:
+        reply = codec.decode_reply(frames)
+    except (BadMessage, UnknownType) as error:
+        raise BadReply(error.detail) from error
+    if reply.id not in (request_id, ""):
+        return None  # the rest of a picture that was given up
+    if isinstance(reply, messages.ErrorReply):
+        raise from_code(reply.code, reply.detail, reply.sentence)
+    if isinstance(reply, messages.JobCancelled):
+        raise Cancelled
+    return reply
 
 
 class _Job:
@@ -269,19 +277,21 @@ class _Job:
                 return dict(reply.body)
             self._take(reply)
 
-    def _take(self, reply: messages.Progress | messages.Band | messages.NeedImage) -> None:
+    def _take(self, reply: messages.Progress | messages.Band | messages.Tile | messages.NeedImage) -> None:
         if isinstance(reply, messages.Progress):
             self._on_progress(reply.stage, reply.fraction)
         elif isinstance(reply, messages.Band):
             self._take_band(reply)
-        else:
+        elif isinstance(reply, messages.NeedImage):
             self._upload()
+        else:
+            raise BadReply(f"{self.request.type} was answered with {reply.type}")
 
     def _upload(self) -> None:
         if self.request.image.array is not None:
             raise BadReply("the service asked for the picture after it had come")
         image = replace(self.request.image, array=self._picture.array)
-        self.request = replace(self.request, id=_new_id(), image=image)
+        self.request = replace(self.request, id=new_id(), image=image)
         self._wire.send(codec.encode(self.request), SILENCE_SECONDS)
 
     def _take_band(self, band: messages.Band) -> None:

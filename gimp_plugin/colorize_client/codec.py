@@ -53,12 +53,14 @@ from colorize_client.messages import (
     Result,
     Status,
     Stop,
+    Tile,
+    Update,
     check_size,
     unpack_tiles,
 )
 from colorize_client.options import MAX_OPTION_CHARS, Options
 
-_KEY = re.compile(r"[0-9a-f]{32}")
+_KEY = re.compile(r"[0-9a-f]{32}")  # of a picture, or of a state
 Message = TypeVar("Message")
 
 
@@ -108,6 +110,13 @@ class _Fields:
         value = self._values.get(name, default)
         if not isinstance(value, str) or len(value) > longest:
             raise self.fail(name, f"a text of at most {longest} characters")
+        return value
+
+    def state(self, name: str) -> str:
+        """The name of a state, or "" for none."""
+        value = self.text(name, 32, "")
+        if value and not _KEY.fullmatch(value):
+            raise self.fail(name, "32 lower-case hexadecimal digits, or nothing")
         return value
 
     def integer(self, name: str, low: int, high: int) -> int:
@@ -263,12 +272,25 @@ def _colorize(request_id: str, given: _Fields) -> Colorize:
     chosen = given.refusing(BadOptions)
     values: dict[str, Any] = {each.name: _option(chosen, each) for each in fields(Options)}
     layout = chosen.choice("layout", tuple(LAYOUTS), "rgb8")
-    return Colorize(request_id, image, hints, Options(**values), layout, kept)
+    update = _update(given.inside("update", BadMessage), image) if "update" in given else None
+    return Colorize(request_id, image, hints, Options(**values), layout, kept, update)
+
+
+def _update(given: _Fields, image: Image) -> Update:
+    stale = given.array("stale", ("u16",), (None, 4)) if "stale" in given else None
+    if stale is not None and stale.shape[0] > MAX_TILES:
+        raise BadMessage(f"{given.where}.stale: {stale.shape[0]} rectangles, at most {MAX_TILES} are accepted")
+    near = given.integers("near", 2, MAX_SIDE) if "near" in given else None
+    if near is not None and len(near) != 2:
+        raise given.fail("near", "x and y")
+    since = given.state("since")
+    return Update(since, stale, (near[0], near[1]) if near else None, given.flag("draft", False))
 
 
 def _prepare(request_id: str, given: _Fields) -> Prepare:
     image = _image(given.inside("image", BadPicture))
-    return Prepare(request_id, image, given.refusing(BadOptions).text("model", MAX_OPTION_CHARS, ""))
+    model = given.refusing(BadOptions).text("model", MAX_OPTION_CHARS, "")
+    return Prepare(request_id, image, model, given.flag("hold", False))
 
 
 def _option(given: _Fields, option: Field[Any]) -> str | float | bool:
@@ -284,6 +306,11 @@ def _option(given: _Fields, option: Field[Any]) -> str | float | bool:
 def _band(request_id: str, given: _Fields) -> Band:
     y, rows = given.integer("y", 0, MAX_SIDE - 1), given.integer("rows", 1, MAX_SIDE)
     return Band(request_id, y, rows, given.array("array", tuple(ITEM_BYTES), (rows, None, None)))
+
+
+def _tile(request_id: str, given: _Fields) -> Tile:
+    x, y = (given.integer(name, 0, MAX_SIDE - 1) for name in ("x", "y"))
+    return Tile(request_id, x, y, given.state("state"), given.array("array", tuple(ITEM_BYTES), (None, None, None)))
 
 
 def _failure(request_id: str, given: _Fields) -> ErrorReply:
@@ -307,6 +334,7 @@ _REPLIES: dict[str, Callable[[str, _Fields], Reply]] = {
         request_id, given.text("stage", 64), given.number("fraction", 0.0, 1.0)
     ),
     "band": _band,
+    "tile": _tile,
     "result": lambda request_id, given: Result(request_id, given.mapping("body")),
     "need-image": lambda request_id, given: NeedImage(request_id, given.text("key", 32)),
     "error": _failure,

@@ -28,6 +28,7 @@ MAX_PIXELS = 400_000_000
 MAX_TILES = 65536
 MAX_FRAME_BYTES = 4 * MAX_PIXELS  # hint tiles over the whole of the largest picture
 
+TILE_SIDE = 256  # pixels; tiles begin at multiples of it
 ITEM_BYTES = {"u8": 1, "u16": 2, "i16": 2}
 LAYOUTS = {"rgb8": ("u8", 3), "rgb16": ("u16", 3), "ab16": ("i16", 2)}  # dtype and channels of the bands
 STAGES = ("queued", "loading", "upload", "encode", "hints", "lift")
@@ -88,6 +89,23 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Update:
+    """Asks for those tiles alone that differ from what the client holds.
+
+    Attributes:
+        since: the state, named by an earlier answer, that the client's tiles are of; "" for none.
+        stale: u16 (n, 4), the x, y, w, h of rectangles that are of no state, or of another one; None for none.
+        near: x, y in the photograph's pixels: the nearest tiles come first. None: from the top to the bottom.
+        draft: whether a stroke on what may be a small thing is answered at once, by what lies under it alone.
+    """
+
+    since: str = ""
+    stale: Array | None = None
+    near: tuple[int, int] | None = None
+    draft: bool = False
+
+
+@dataclass(frozen=True)
 class Colorize:
     type: ClassVar[str] = "colorize"
     id: str
@@ -96,6 +114,7 @@ class Colorize:
     options: Options = Options()  # in the message its fields stand beside the others
     layout: str = "rgb8"
     kept: Hints | None = None
+    update: Update | None = None
 
     @property
     def model(self) -> str:
@@ -105,12 +124,13 @@ class Colorize:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Asks for a model and a photograph's embedding ahead of the first `Colorize`."""
+    """Asks for a model and a photograph's embedding ahead of the first `Colorize`; with `hold`, to keep it a while."""
 
     type: ClassVar[str] = "prepare"
     id: str
     image: Image
     model: str = ""
+    hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +166,19 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A rectangle of the picture at x, y: `array` (h, w, channels) in the layout that was asked for; `state`: of the
+    answer that it belongs to."""
+
+    type: ClassVar[str] = "tile"
+    id: str
+    x: int
+    y: int
+    state: str
+    array: Array
+
+
+@dataclass(frozen=True)
 class Result:
     type: ClassVar[str] = "result"
     id: str
@@ -176,7 +209,7 @@ class JobCancelled:
 
 PictureRequest = Colorize | Prepare  # those that wait for their turn
 Request = Hello | Status | Models | PictureRequest | Cancel | Stop
-Reply = Progress | Band | Result | NeedImage | ErrorReply | JobCancelled
+Reply = Progress | Band | Tile | Result | NeedImage | ErrorReply | JobCancelled
 
 
 def check_size(width: int, height: int) -> None:

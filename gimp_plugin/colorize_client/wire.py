@@ -65,6 +65,19 @@ class Wire:
             if ready:
                 self._raise_event()
 
+    def receive_now(self) -> list[bytes] | None:
+        """A message that has come, or None; ServiceLost when the peer is gone."""
+        ready = dict(self._poller.poll(0))
+        if self._dealer in ready or (ready and self._dealer.poll(0)):
+            return self._dealer.recv_multipart()
+        if ready:
+            self._raise_event()
+        return None
+
+    def fileno(self) -> int:
+        """Becomes readable when something may have come; then, and after each `send`, `receive_now` until None."""
+        return int(self._dealer.fd)
+
     def _raise_event(self) -> None:
         event = recv_monitor_message(self._monitor)["event"]
         if event & _REFUSED:

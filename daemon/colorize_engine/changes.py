@@ -1,0 +1,113 @@
+"""Which tiles of a picture two predictions make different, so that a change costs what it changes and no more.
+
+Where no stroke reaches, a prediction is bit for bit what it was (see `composition`), and a lifted pixel depends on the
+few cells around it only. So what changed of the grid says exactly which tiles change, and all others come out equal.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+from colorize_client.messages import TILE_SIDE, Update, unpack_tiles
+
+from colorize_engine.colorizer import Embedding, Prediction
+from colorize_engine.guided_lift import RADIUS
+from colorize_engine.windows import Detail
+
+Rectangle = tuple[int, int, int, int]  # x, y, width, height in the photograph's pixels
+
+# Of the way from a prediction to pixels; another number for every version that makes others of the same.
+RENDERING = b"1"
+# Cells around a changed one whose lifted pixels change: two box means, and the interpolation to the next cell.
+REACH = 2 * RADIUS + 1
+
+
+def state_of(prediction: Prediction, layout: str) -> str:
+    """The name of what a prediction makes of its photograph in a layout: where it is equal, all pixels are."""
+    digest = blake2b(RENDERING + layout.encode(), digest_size=16)
+    digest.update(prediction.ab.cpu().numpy().tobytes())
+    for detail in prediction.details:
+        digest.update(_content(detail))
+    return digest.hexdigest()
+
+
+def wanted(embedding: Embedding, prediction: Prediction, state: str, update: Update) -> list[Rectangle]:
+    """The tiles that a client needs so that it holds what a prediction, of this name, makes of its photograph."""
+    height, width = embedding.gray.shape
+    before = prediction if update.since == state else embedding.recall(update.since)
+    if before is None:
+        tiles = all_tiles(height, width)
+    else:
+        stale = unpack_tiles(update.stale) if update.stale else []
+        changed = set(changed_tiles(before, prediction, height, width) if update.since != state else [])
+        tiles = [tile for tile in all_tiles(height, width) if tile in changed or (stale and touches(tile, stale))]
+    return nearest_first(tiles, update.near)
+
+
+def all_tiles(height: int, width: int) -> list[Rectangle]:
+    """The tiles of a picture from the top to the bottom; those at the right and lower edge may be smaller."""
+    return [
+        (x, y, min(TILE_SIDE, width - x), min(TILE_SIDE, height - y))
+        for y in range(0, height, TILE_SIDE)
+        for x in range(0, width, TILE_SIDE)
+    ]
+
+
+def changed_tiles(before: Prediction, after: Prediction, height: int, width: int) -> list[Rectangle]:
+    """The tiles of a picture of this size that two predictions for it make different."""
+    cells = (before.ab != after.ab).any(0).cpu().numpy()
+    across, down = (_cells_of(side, pixels) for side, pixels in zip(cells.shape[::-1], (width, height), strict=True))
+    windows = _changed_windows(before.details, after.details)
+    return [
+        tile
+        for tile in all_tiles(height, width)
+        if cells[down[tile[1] // TILE_SIDE], across[tile[0] // TILE_SIDE]].any() or touches(tile, windows)
+    ]
+
+
+def _cells_of(cells: int, pixels: int) -> list[slice]:
+    """For each tile along an axis, the cells that its pixels depend on."""
+    starts = np.arange(0, pixels, TILE_SIDE)
+    ends = np.minimum(starts + TILE_SIDE, pixels) - 1
+    first, last = (((edge + 0.5) * cells / pixels - 0.5).clip(0, cells - 1).astype(int) for edge in (starts, ends))
+    return [slice(max(0, a - REACH), b + REACH + 2) for a, b in zip(first, last, strict=True)]
+
+
+def _changed_windows(before: Sequence[Detail], after: Sequence[Detail]) -> list[Rectangle]:
+    """Where details came or went; which lies over which counts, too."""
+    old, new = ([_content(detail) for detail in details] for details in (before, after))
+    if old == new:
+        return []
+    same = [content for content in old if content in new] == [content for content in new if content in old]
+    return [
+        (detail.window.x, detail.window.y, detail.window.width, detail.window.height)
+        for details, others in ((before, new), (after, old))
+        for detail in details
+        if not same or _content(detail) not in others
+    ]
+
+
+def _content(detail: Detail) -> bytes:
+    planes = (detail.lightness, detail.ab, detail.reach)
+    return repr(detail.window).encode() + b"".join(plane.cpu().numpy().tobytes() for plane in planes)
+
+
+def touches(tile: Rectangle, others: Sequence[Rectangle]) -> bool:
+    """Whether a rectangle has a pixel in common with any of the others."""
+    x, y, w, h = tile
+    return any(x < left + wide and left < x + w and y < top + high and top < y + h for left, top, wide, high in others)
+
+
+def nearest_first(tiles: Sequence[Rectangle], near: tuple[int, int] | None) -> list[Rectangle]:
+    """Tiles in the order of their distance from a place; as they are where there is none."""
+    if near is None:
+        return list(tiles)
+
+    def distance(tile: Rectangle) -> int:
+        x, y, w, h = tile
+        across, down = (
+            max(first - at, at - last, 0) for at, first, last in ((near[0], x, x + w - 1), (near[1], y, y + h - 1))
+        )
+        return across**2 + down**2
+
+    return sorted(tiles, key=distance)

@@ -1,0 +1,182 @@
+"""A picture whose colours follow what is painted: asks for what changed, and takes it as it comes, without waiting."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from colorize_client import codec, messages
+from colorize_client.client import SILENCE_SECONDS, Client, new_id, read_reply, request_for
+from colorize_client.errors import BadReply, Cancelled, ServiceSilent, UnknownType
+from colorize_client.messages import TILE_SIDE, Update
+from colorize_client.options import Options
+from colorize_client.picture import HintTiles, Picture
+
+HOLD_SECONDS = 120.0  # between two signs of life for which the service keeps the picture
+
+Rectangle = tuple[int, int, int, int]  # x, y, width, height
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Rows of the picture's part at x, y: `data` (height, width, channels) in the layout that was asked for."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    data: bytes
+
+
+def tiles_of(width: int, height: int) -> list[Rectangle]:
+    """The tiles of a picture from the top to the bottom; those at the right and lower edge may be smaller."""
+    return [
+        (x, y, min(TILE_SIDE, width - x), min(TILE_SIDE, height - y))
+        for y in range(0, height, TILE_SIDE)
+        for x in range(0, width, TILE_SIDE)
+    ]
+
+
+class Held:
+    """Which state each tile is of that the client holds of a picture."""
+
+    def __init__(self, width: int, height: int, state: str = "") -> None:
+        self._states = dict.fromkeys(tiles_of(width, height), state)
+
+    def put(self, tile: Rectangle, state: str) -> None:
+        self._states[tile] = state
+
+    def put_all(self, state: str) -> None:
+        self._states = dict.fromkeys(self._states, state)
+
+    def update(self, near: tuple[int, int] | None, draft: bool) -> Update:
+        """What to ask for: the changes since the state that most tiles are of."""
+        known = Counter(state for state in self._states.values() if state).most_common(1)
+        since = known[0][0] if known else ""
+        others = [tile for tile, state in self._states.items() if state != since] if since else []
+        return Update(since, messages.pack_tiles(others) if others else None, near, draft)
+
+
+class LiveSession:
+    """One picture on one connection, for one thread.
+
+    `ask` sends at once; whenever the connection has something (`fileno` is readable, after each `ask`, and now and
+    then), `take` gives what came. A newer request takes the place of the one under way.
+
+    Args:
+        client: connected, and from now on used for nothing else; closed by whoever opened it.
+        picture: the photograph's gray plane; uploaded when the service needs it.
+        layout: "rgb8" or "rgb16".
+        held: the states of the tiles that the client shows.
+    """
+
+    def __init__(self, client: Client, picture: Picture, layout: str, held: Held) -> None:
+        self._wire, self._picture, self._layout, self.held = client.wire, picture, layout, held
+        self._request: messages.PictureRequest | None = None
+        self._heard = self._held_at = time.monotonic()
+        self.began = False  # whether the request under way has sent pixels
+        self.result: dict[str, Any] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._request is not None
+
+    def fileno(self) -> int:
+        return self._wire.fileno()
+
+    def ask(
+        self,
+        hints: HintTiles | None,
+        options: Options,
+        kept: HintTiles | None = None,
+        *,
+        near: tuple[int, int] | None = None,
+        draft: bool = False,
+    ) -> None:
+        """Asks for what these hints and options change of the tiles that are held; see `Client.colorize`.
+
+        Args:
+            near: the nearest tiles come first.
+            draft: whether small things may be answered roughly first; `result["draft"]` says whether any was.
+        """
+        update = self.held.update(near, draft)
+        self._send(replace(request_for(self._picture, hints, options, self._layout, kept), update=update))
+
+    def keep_alive(self, model: str) -> None:
+        """Lets the service keep the picture; to be called now and then, sends something once in `HOLD_SECONDS`."""
+        if not self.busy and time.monotonic() - self._held_at > HOLD_SECONDS:
+            image = messages.Image(self._picture.key, self._picture.width, self._picture.height)
+            self._send(messages.Prepare(new_id(), image, model, hold=True))
+
+    def _send(self, request: messages.PictureRequest) -> None:
+        self._request, self.began = request, False
+        self._heard = self._held_at = time.monotonic()
+        self._wire.send(codec.encode(request), SILENCE_SECONDS)
+
+    def take(self) -> Iterator[Pixels]:
+        """What has come, and is now taken as held. `busy` and `result` change meanwhile.
+
+        Raises:
+            RequestError, ServiceLost, ServiceSilent, BadReply.
+        """
+        while (frames := self._wire.receive_now()) is not None:
+            self._heard = time.monotonic()
+            yield from self._taken(frames)
+        if self.busy and time.monotonic() - self._heard > SILENCE_SECONDS:
+            raise ServiceSilent("no answer in time")
+
+    def _taken(self, frames: Sequence[bytes]) -> Iterable[Pixels]:
+        request = self._request
+        try:
+            reply = read_reply(frames, request.id if request else "")
+        except Cancelled:  # by another program: what is missing is asked for with the next change
+            self._request = None
+            return
+        except UnknownType:  # a service older than `prepare`
+            if not isinstance(request, messages.Prepare):
+                raise
+            self._request = None
+            return
+        if isinstance(reply, messages.NeedImage):
+            self._upload()
+        elif isinstance(reply, messages.Tile):
+            yield self._tile(reply)
+        elif isinstance(reply, messages.Band):
+            yield self._band(reply)
+        elif isinstance(reply, messages.Result):
+            self._end(dict(reply.body))
+
+    def _upload(self) -> None:
+        assert self._request is not None
+        if self._request.image.array is not None:
+            raise BadReply("the service asked for the picture after it had come")
+        self._send(replace(self._request, id=new_id(), image=replace(self._request.image, array=self._picture.array)))
+
+    def _tile(self, tile: messages.Tile) -> Pixels:
+        dtype, channels = messages.LAYOUTS[self._layout]
+        height, width, depth = tile.array.shape
+        fits = tile.x + width <= self._picture.width and tile.y + height <= self._picture.height
+        if (depth, tile.array.dtype) != (channels, dtype) or not fits:
+            raise BadReply(f"a tile of {tile.array.shape} {tile.array.dtype} at {tile.x},{tile.y}")
+        self.held.put((tile.x, tile.y, width, height), tile.state)
+        self.began = True
+        return Pixels(tile.x, tile.y, width, height, bytes(tile.array.data))
+
+    def _band(self, band: messages.Band) -> Pixels:
+        """Of a service older than tiles, which sends everything."""
+        dtype, channels = messages.LAYOUTS[self._layout]
+        have = (band.array.shape, band.array.dtype)
+        if have != ((band.rows, self._picture.width, channels), dtype) or band.y + band.rows > self._picture.height:
+            raise BadReply(f"a band of {have} at row {band.y}")
+        self.began = True
+        return Pixels(0, band.y, self._picture.width, band.rows, bytes(band.array.data))
+
+    def _end(self, body: dict[str, Any]) -> None:
+        if isinstance(self._request, messages.Colorize):
+            self.result = body
+            self.held.put_all(str(body.get("state", "")))
+        self._request = None
