@@ -12,9 +12,8 @@ from colorize_client.messages import TILE_SIDE, Update, unpack_tiles
 
 from colorize_engine.colorizer import Embedding, Prediction
 from colorize_engine.guided_lift import RADIUS
+from colorize_engine.rendering import Rectangle
 from colorize_engine.windows import Detail
-
-Rectangle = tuple[int, int, int, int]  # x, y, width, height in the photograph's pixels
 
 # Of the way from a prediction to pixels; another number for every version that makes others of the same.
 RENDERING = b"1"

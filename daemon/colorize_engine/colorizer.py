@@ -15,20 +15,19 @@ from colorize_client.options import CAUTIOUS
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from colorize_engine import weights
+from colorize_engine import rendering, weights
 from colorize_engine.colour.conversions import gray_to_lightness
 from colorize_engine.composition import Answer, compose, join, nothing_around
-from colorize_engine.guided_lift import GuidedLift, render_band, render_bands
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.margins import flat_margins
 from colorize_engine.network_input import NetworkInput, reduce_gray
 from colorize_engine.networks.served import ALIKE_PLANE, CHROMA_STRIDE, HINT_PLANES, ServedNetwork
+from colorize_engine.rendering import Renderer
 from colorize_engine.residual_spread import reach_across_edges
 from colorize_engine.strokes import MOST, Stroke, grew_from, split
 from colorize_engine.weights import WeightsRecord
 from colorize_engine.windows import (
     Detail,
-    DetailLift,
     Look,
     ShiftedTiles,
     Sight,
@@ -351,13 +350,10 @@ class Colorizer:
         Raises:
             KeyError: an unknown layout.
         """
-        lift = GuidedLift(embedding.lightness.cpu(), prediction.ab.cpu(), embedding.height, embedding.width)
-        overlays = [DetailLift(detail) for detail in prediction.details]
-        for y, band in render_bands(lift, embedding.gray, layout, overlays):
+        for y, band in rendering.bands(self.renderer(embedding, prediction, layout)):
             check()
             yield y, band
 
-    @torch.inference_mode()
     def render_tiles(
         self,
         embedding: Embedding,
@@ -371,12 +367,23 @@ class Colorizer:
         Yields:
             (x, y, pixels): pixels (height, width, C).
         """
-        lift = GuidedLift(embedding.lightness.cpu(), prediction.ab.cpu(), embedding.height, embedding.width)
-        overlays = [DetailLift(detail) for detail in prediction.details]
-        for x, y, width, height in tiles:
+        for (x, y, _, _), pixels in rendering.in_order(self.renderer(embedding, prediction, layout), tiles):
             check()
-            band = render_band(lift, embedding.gray, y, y + height, layout, overlays)
-            yield x, y, np.ascontiguousarray(band[:, x : x + width])
+            yield x, y, pixels
+
+    def renderer(self, embedding: Embedding, prediction: Prediction, layout: str = "rgb8") -> Renderer:
+        """What renders any rectangle of the photograph with this chroma, bit for bit as `render` does the whole.
+
+        Args:
+            embedding, prediction, layout: as for `render`.
+
+        Returns:
+            An object whose `rectangle(x, y, width, height)` gives pixels (height, width, C); from any thread.
+
+        Raises:
+            KeyError: an unknown layout.
+        """
+        return rendering.renderer(embedding.lightness, prediction.ab, embedding.gray, layout, prediction.details)
 
     def _unhinted_chroma(self, embedding: Embedding, temperature: float) -> Tensor:
         """ab (2, h, w) of the picture without strokes on the chroma grid; flat margins are neutral."""

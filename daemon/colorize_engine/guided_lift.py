@@ -7,26 +7,21 @@ interpolated to full size and meet the full-size lightness there:
 
     ab(p) = bilinear(A)(p) * L(p) + bilinear(B)(p)
 
-Each row depends on its own place only, so that bands of any height join without a seam.
+Each pixel depends on its own place only, so that rectangles of any size join without a seam.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from colorize_engine.colour import conversions, gamut
+from colorize_engine.colour import gamut
 
 # Windows of 3 x 3 cells: on photographs better than 5 x 5 at every size of cell tried (4, 8 and 16 pixels).
 RADIUS = 1
 # Variance of L below which lightness says nothing about chroma. Between 4 and 30 the error changes by less than 1 %.
 EPSILON = 10.0
-# Pixels of a band: large enough to be worth a message, small enough that a few of them in flight are nothing.
-BAND_PIXELS = 1 << 18
 
 
 def _box(planes: Tensor) -> Tensor:
@@ -35,15 +30,21 @@ def _box(planes: Tensor) -> Tensor:
     return nn.functional.avg_pool2d(padded, 2 * RADIUS + 1, stride=1)[0]
 
 
-def _model(lightness: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope A and offset B, (n, h, w) each, of ab as a linear function of lightness around each cell."""
+def model(lightness: Tensor, ab: Tensor) -> tuple[Tensor, Tensor]:
+    """Slope A and offset B, (n, h, w) each, of ab as a linear function of lightness around each cell.
+
+    Args:
+        lightness: L (h, w) of the chroma grid, float32: the photograph's, averaged over each cell.
+        ab: chroma (2, h, w), float32, or n planes of any kind; NaN and Inf are taken as gray.
+    """
+    ab = torch.nan_to_num(ab, nan=0.0, posinf=0.0, neginf=0.0)
     mean, mean_square = _box(torch.stack((lightness, lightness * lightness)))
     covariance = _box(lightness * ab) - mean * _box(ab)
     slope = _box(covariance / ((mean_square - mean * mean).clamp(min=0.0) + EPSILON))
     return slope, ab - slope * lightness
 
 
-def _places(cells: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+def places(cells: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     """For the centre of each pixel, the cell before it and the way to the next one, 0..1."""
     place = ((np.arange(pixels) + 0.5) * (cells / pixels) - 0.5).clip(0.0, cells - 1.0)
     before = np.minimum(place.astype(np.int64), max(cells - 2, 0))
@@ -52,7 +53,7 @@ def _places(cells: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _widen(planes: Tensor, width: int) -> Tensor:
     """Interpolate (n, h, w) along the rows to (n, h, width)."""
-    before, share = _places(planes.shape[2], width)
+    before, share = places(planes.shape[2], width)
     left = torch.from_numpy(before)
     right = (left + 1).clamp(max=planes.shape[2] - 1)
     return torch.lerp(planes[..., left], planes[..., right], torch.from_numpy(share))
@@ -62,20 +63,19 @@ class GuidedLift:
     """Lifts a chroma grid to a photograph's size.
 
     Args:
-        lightness: L (h, w) of the chroma grid, float32: the photograph's, averaged over each cell.
-        ab: chroma (2, h, w), float32, or n planes of any kind; NaN and Inf are taken as gray.
+        lightness, ab: see `model`.
         height, width: size of the photograph.
 
     Keeps the model's rows at full width: 16 * n * h * width bytes.
     """
 
     def __init__(self, lightness: Tensor, ab: Tensor, height: int, width: int) -> None:
-        slope, offset = _model(lightness, torch.nan_to_num(ab, nan=0.0, posinf=0.0, neginf=0.0))
+        slope, offset = model(lightness, ab)
         self.height, self.width = height, width
         self._rows = _widen(torch.cat((slope, offset)), width)
         last = min(self._rows.shape[1] - 1, 1)
         self._steps = self._rows[:, last:] - self._rows[:, : self._rows.shape[1] - last]
-        self._before, share = _places(lightness.shape[0], height)
+        self._before, share = places(lightness.shape[0], height)
         self._share = torch.from_numpy(share)[:, None]
 
     def _runs(self, start: int, stop: int) -> Iterator[tuple[slice, int]]:
@@ -87,70 +87,21 @@ class GuidedLift:
             yield slice(start, end), cell
             start = end
 
-    def _plane(self, index: int, cell: int, rows: slice, out: Tensor) -> Tensor:
-        """Interpolate one coefficient for rows that lie after `cell`, into out (rows, width)."""
-        torch.mul(self._steps[index, cell], self._share[rows], out=out)
-        return out.add_(self._rows[index, cell])
+    def _plane(self, index: int, cell: int, rows: slice, left: int, out: Tensor) -> Tensor:
+        """Interpolate one coefficient for rows that lie after `cell`, from column `left` on, into out (rows, w)."""
+        columns = slice(left, left + out.shape[1])
+        torch.mul(self._steps[index, cell, columns], self._share[rows], out=out)
+        return out.add_(self._rows[index, cell, columns])
 
-    def rows(self, start: int, stop: int, lightness: Tensor) -> Tensor:
-        """Chroma (2, rows, width), or n planes, of rows start..stop of the photograph, of lightness L (rows, width)."""
+    def rows(self, start: int, stop: int, lightness: Tensor, left: int = 0) -> Tensor:
+        """Chroma (2, rows, w), or n planes, of rows start..stop of the photograph, of lightness L (rows, w), from
+        column `left` on."""
         count = len(self._rows) // 2
-        ab = lightness.new_empty((count, stop - start, self.width))
+        ab = lightness.new_empty((count, *lightness.shape))
         for rows, cell in self._runs(start, stop):
             piece = slice(rows.start - start, rows.stop - start)
             slope = torch.empty_like(lightness[piece])
             for channel in range(count):
-                self._plane(channel, cell, rows, slope).mul_(lightness[piece])
-                self._plane(count + channel, cell, rows, ab[channel, piece]).add_(slope)
+                self._plane(channel, cell, rows, left, slope).mul_(lightness[piece])
+                self._plane(count + channel, cell, rows, left, ab[channel, piece]).add_(slope)
         return ab
-
-
-class Overlay(Protocol):
-    """Something that is laid over a part of a photograph's chroma."""
-
-    def blend(self, ab: Tensor, start: int, lightness: Tensor) -> None:
-        """Into ab (2, rows, W) of the rows from `start` on, in place; lightness (rows, W)."""
-
-
-@torch.inference_mode()
-def render_band(
-    lift: GuidedLift, gray: np.ndarray, start: int, stop: int, layout: str, overlays: Sequence[Overlay] = ()
-) -> np.ndarray:
-    """Pixels (stop - start, width, C) of rows start..stop of the photograph gray (H, W); see `gamut.render`."""
-    lightness = conversions.gray_to_lightness(gray[start:stop])
-    ab = lift.rows(start, stop, lightness)
-    for overlay in overlays:
-        overlay.blend(ab, start, lightness)
-    return gamut.render_band(lightness, ab, layout)
-
-
-def render_bands(
-    lift: GuidedLift, gray: np.ndarray, layout: str, overlays: Sequence[Overlay] = ()
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Colour a photograph band by band, on as many threads as torch uses.
-
-    Args:
-        lift: made for the photograph's size.
-        overlays: laid over what is lifted, in this order.
-        gray: the photograph (H, W), sRGB-encoded luminance, uint8 or uint16.
-        layout: "rgb8", "rgb16" or "ab16", see `gamut.render`.
-
-    Yields:
-        (first row, pixels (rows, W, C)) from top to bottom. No more bands are in memory than threads, plus one.
-    """
-    workers = torch.get_num_threads()
-    step = max(BAND_PIXELS // lift.width, 1)
-    waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="lift")
-    try:
-        for top in range(0, lift.height, step):
-            waiting.append(
-                (top, pool.submit(render_band, lift, gray, top, min(top + step, lift.height), layout, overlays))
-            )
-            if len(waiting) > workers:
-                top, band = waiting.popleft()
-                yield top, band.result()
-        for top, band in waiting:
-            yield top, band.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

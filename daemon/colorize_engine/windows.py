@@ -8,11 +8,9 @@ the window; a short stroke on a large thing runs out of its window, and means wh
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from colorize_engine.composition import Answer
-from colorize_engine.guided_lift import GuidedLift
 from colorize_engine.strokes import Stroke
 
 SHORT = 4  # cells of the whole picture's chroma grid that a stroke extends over, at most, to be looked at again
@@ -124,23 +122,3 @@ class Detail(NamedTuple):
     lightness: Tensor
     ab: Tensor
     reach: Tensor
-
-
-class DetailLift:
-    """Lays a detail over bands of the whole photograph's chroma."""
-
-    def __init__(self, detail: Detail) -> None:
-        self.window = detail.window
-        planes = torch.cat([detail.ab, detail.reach[None]]).cpu()
-        self.lift = GuidedLift(detail.lightness.cpu(), planes, detail.window.height, detail.window.width)
-
-    def blend(self, ab: Tensor, start: int, lightness: Tensor) -> None:
-        """Into ab (2, rows, W) of the rows from `start` on, in place; lightness (rows, W)."""
-        x, y, width, height = self.window
-        top, bottom = max(start, y), min(start + ab.shape[1], y + height)
-        if top >= bottom:
-            return
-        place = np.s_[top - start : bottom - start, x : x + width]
-        lifted = self.lift.rows(top - y, bottom - y, lightness[place].contiguous())
-        below = ab[:, *place]
-        below.lerp_(lifted[:2], lifted[2].clamp(0, 1))

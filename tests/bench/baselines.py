@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 import torch
 import zmq
-from colorize_engine import guided_lift, weights
+from colorize_engine import rendering, weights
 from colorize_engine.colorizer import Colorizer
 from colorize_engine.network_input import NetworkInput
 from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES
@@ -65,7 +65,7 @@ def socket_seconds(folder: Path, up: int, down: int, bytes_per_pixel: int) -> li
 
     They come back in messages of the size of the service's bands.
     """
-    with _peer(folder / "plain.sock", guided_lift.BAND_PIXELS * bytes_per_pixel) as dealer:
+    with _peer(folder / "plain.sock", rendering.BAND_PIXELS * bytes_per_pixel) as dealer:
         content = bytes(up)
         _round_trip(dealer, b"", 1)  # the connection is there
         return _repeated(lambda: _round_trip(dealer, content, down))

@@ -1,10 +1,10 @@
-"""Lifting chroma to full size on real photographs, and bands that join without a seam."""
+"""Lifting chroma to full size on real photographs, without a seam."""
 
 import numpy as np
 import pytest
 import torch
-from colorize_engine.colour import conversions, gamut
-from colorize_engine.guided_lift import GuidedLift, render_band, render_bands
+from colorize_engine.colour import conversions
+from colorize_engine.guided_lift import GuidedLift
 from skimage import data
 from torch import Tensor, nn
 
@@ -68,38 +68,6 @@ def test_bands_join_bit_exactly_whatever_their_height(shape: tuple[int, int], ro
     assert whole.shape == (2, *shape) and torch.isfinite(whole).all()
     joined = torch.cat(bands, dim=1)
     assert torch.equal(joined, whole[:, : joined.shape[1]])
-
-
-@pytest.mark.parametrize("shape", [*SHAPES, (1500, 700)])
-@pytest.mark.parametrize("layout", ["rgb8", "rgb16", "ab16"])
-def test_render_bands_gives_every_row_once_and_in_order(shape: tuple[int, int], layout: str) -> None:
-    lift, gray = any_lift(*shape)
-    bands = list(render_bands(lift, gray, layout))
-    assert [y for y, _ in bands] == list(np.cumsum([0, *(len(band) for _, band in bands[:-1])]))
-    lightness = conversions.gray_to_lightness(gray)
-    expected = gamut.render_band(lightness, lift.rows(0, shape[0], lightness), layout)
-    assert (np.concatenate([band for _, band in bands]) == expected).all()
-
-
-def test_16_bit_photographs_are_lifted_too() -> None:
-    lift, gray = any_lift(40, 50)
-    wide = gray.astype(np.uint16) * 257
-    assert (render_band(lift, wide, 0, 40, "rgb8") == render_band(lift, gray, 0, 40, "rgb8")).all()
-
-
-def test_rendering_can_be_given_up_half_way() -> None:
-    lift, gray = any_lift(2000, 700)
-    bands = render_bands(lift, gray, "rgb8")
-    assert next(bands)[0] == 0
-    bands.close()
-    with pytest.raises(StopIteration):
-        next(bands)
-
-
-def test_an_error_in_a_band_reaches_the_caller() -> None:
-    lift, gray = any_lift(20, 20)
-    with pytest.raises(TypeError, match="uint8 or uint16"):
-        list(render_bands(lift, gray.astype(np.float32), "rgb8"))
 
 
 def test_chroma_that_is_no_number_harms_no_other_cell() -> None:

@@ -84,9 +84,16 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
 
 
 @cache
-def _lightness_table(levels: int) -> Tensor:
+def lightness_table(levels: int) -> Tensor:
+    """L (levels,) float32, 0..100, of every sRGB-encoded level of luminance."""
     gray = torch.linspace(0.0, 1.0, levels, dtype=torch.float64)
     return (116.0 * cube_root(srgb_to_linear(gray)) - 16.0).clamp(0.0, 100.0).float()
+
+
+def check_gray(gray: np.ndarray) -> None:
+    """TypeError for a plane that is neither uint8 nor uint16."""
+    if gray.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f"a gray plane is uint8 or uint16, not {gray.dtype}")
 
 
 def gray_to_lightness(gray: np.ndarray) -> Tensor:
@@ -94,7 +101,6 @@ def gray_to_lightness(gray: np.ndarray) -> Tensor:
 
     Raises TypeError for any other dtype.
     """
-    if gray.dtype not in (np.uint8, np.uint16):
-        raise TypeError(f"a gray plane is uint8 or uint16, not {gray.dtype}")
-    table = _lightness_table(int(np.iinfo(gray.dtype).max) + 1)
+    check_gray(gray)
+    table = lightness_table(int(np.iinfo(gray.dtype).max) + 1)
     return torch.from_numpy(table.numpy()[gray])

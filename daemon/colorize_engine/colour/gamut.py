@@ -83,7 +83,7 @@ def _hue_axis(a: Tensor, b: Tensor, length: Tensor) -> Tensor:
 
 
 @cache
-def _border_table(device: torch.device) -> Tensor:
+def border_table(device: torch.device) -> Tensor:
     """Largest |a| + |b| inside the gamut over (lightness, hue): (BORDER_ROWS, BORDER_COLUMNS + 1)."""
     lightness = torch.linspace(0.0, 100.0, BORDER_ROWS, dtype=torch.float64)
     hue = torch.linspace(0.0, 4.0, BORDER_COLUMNS + 1, dtype=torch.float64)
@@ -95,8 +95,8 @@ def _border_table(device: torch.device) -> Tensor:
 
 
 def _border(lightness: Tensor, hue: Tensor) -> Tensor:
-    """Look `_border_table` up between its points."""
-    table = _border_table(hue.device).view(-1)
+    """Look `border_table` up between its points."""
+    table = border_table(hue.device).view(-1)
     row, column = lightness * ((BORDER_ROWS - 1) / 100.0), hue * (BORDER_COLUMNS / 4.0)
     top, left = row.to(torch.int32).clamp_(max=BORDER_ROWS - 2), column.to(torch.int32).clamp_(max=BORDER_COLUMNS - 1)
     corner = top * (BORDER_COLUMNS + 1) + left
@@ -172,7 +172,7 @@ def fit_gamut(lightness: Tensor, ab: Tensor) -> Tensor:
 
 
 @cache
-def _encode_table(device: torch.device) -> Tensor:
+def encode_table(device: torch.device) -> Tensor:
     """8-bit sRGB of linear light in ENCODE_STEPS intervals, each by its middle, and 255 for exactly 1."""
     middles = (torch.arange(ENCODE_STEPS + 1, dtype=torch.float64) + 0.5) / ENCODE_STEPS
     return (linear_to_srgb(middles.clamp(max=1.0)) * 255.0).round().to(torch.uint8).to(device)
@@ -180,7 +180,7 @@ def _encode_table(device: torch.device) -> Tensor:
 
 def _encode_u8(channels: list[Tensor]) -> Tensor:
     """(N, 3) uint8 of linear channels. Clipped as integers: NaN, which `_pull` mends later, would pass a clamp."""
-    table = _encode_table(channels[0].device)
+    table = encode_table(channels[0].device)
     steps = [(c * ENCODE_STEPS).to(torch.int32).clamp_(0, ENCODE_STEPS) for c in channels]
     return torch.stack([table.index_select(0, s) for s in steps], dim=-1)
 
