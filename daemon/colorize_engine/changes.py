@@ -19,6 +19,8 @@ from colorize_engine.windows import Detail
 RENDERING = b"1"
 # Cells around a changed one whose lifted pixels change: two box means, and the interpolation to the next cell.
 REACH = 2 * RADIUS + 1
+# Of ab: a draft leaves tiles that move less as they are, since the answer that follows it brings them.
+SEEN = 0.5
 
 
 def state_of(prediction: Prediction, layout: str) -> str:
@@ -38,7 +40,8 @@ def wanted(embedding: Embedding, prediction: Prediction, state: str, update: Upd
         tiles = all_tiles(height, width)
     else:
         stale = unpack_tiles(update.stale) if update.stale else []
-        changed = set(changed_tiles(before, prediction, height, width) if update.since != state else [])
+        least = SEEN if update.draft else 0.0
+        changed = set(changed_tiles(before, prediction, height, width, least) if update.since != state else [])
         tiles = [tile for tile in all_tiles(height, width) if tile in changed or (stale and touches(tile, stale))]
     return nearest_first(tiles, update.near)
 
@@ -52,9 +55,11 @@ def all_tiles(height: int, width: int) -> list[Rectangle]:
     ]
 
 
-def changed_tiles(before: Prediction, after: Prediction, height: int, width: int) -> list[Rectangle]:
-    """The tiles of a picture of this size that two predictions for it make different."""
-    cells = (before.ab != after.ab).any(0).cpu().numpy()
+def changed_tiles(
+    before: Prediction, after: Prediction, height: int, width: int, least: float = 0.0
+) -> list[Rectangle]:
+    """The tiles of a picture of this size that two predictions for it make different, by more than `least` of ab."""
+    cells = (~((before.ab - after.ab).abs() <= least)).any(0).cpu().numpy()  # what is no number counts as changed
     across, down = (_cells_of(side, pixels) for side, pixels in zip(cells.shape[::-1], (width, height), strict=True))
     windows = _changed_windows(before.details, after.details)
     return [

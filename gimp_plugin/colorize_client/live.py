@@ -78,6 +78,7 @@ class LiveSession:
         self._request: messages.PictureRequest | None = None
         self._heard = self._held_at = time.monotonic()
         self.began = False  # whether the request under way has sent pixels
+        self.stage = ""  # of the request under way, as the service names it
         self.result: dict[str, Any] = {}
 
     @property
@@ -141,7 +142,9 @@ class LiveSession:
                 raise
             self._request = None
             return
-        if isinstance(reply, messages.NeedImage):
+        if isinstance(reply, messages.Progress):
+            self.stage = reply.stage
+        elif isinstance(reply, messages.NeedImage):
             self._upload()
         elif isinstance(reply, messages.Tile):
             yield self._tile(reply)
@@ -178,5 +181,6 @@ class LiveSession:
     def _end(self, body: dict[str, Any]) -> None:
         if isinstance(self._request, messages.Colorize):
             self.result = body
-            self.held.put_all(str(body.get("state", "")))
+            if not (self._request.update and self._request.update.draft):  # a draft leaves what hardly changes out
+                self.held.put_all(str(body.get("state", "")))
         self._request = None
