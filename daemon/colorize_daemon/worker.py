@@ -318,7 +318,7 @@ class Worker:
         """Sends the tiles that the client does not hold; returns what the result says of them."""
         from colorize_engine import changes
 
-        state = changes.state_of(prediction, layout)
+        state = changes.state_of(prediction, layout, job.request.image.key)
         tiles = changes.wanted(embedding, prediction, state, update)
         embedding.remember(state, prediction)
         dtype, _ = messages.LAYOUTS[layout]

@@ -23,9 +23,9 @@ REACH = 2 * RADIUS + 1
 SEEN = 0.5
 
 
-def state_of(prediction: Prediction, layout: str) -> str:
-    """The name of what a prediction makes of its photograph in a layout: where it is equal, all pixels are."""
-    digest = blake2b(RENDERING + layout.encode(), digest_size=16)
+def state_of(prediction: Prediction, layout: str, picture: str) -> str:
+    """The name of what a prediction makes of the picture of this key in a layout: where it is equal, all pixels are."""
+    digest = blake2b(RENDERING + layout.encode() + picture.encode(), digest_size=16)
     digest.update(prediction.ab.cpu().numpy().tobytes())
     for detail in prediction.details:
         digest.update(_content(detail))

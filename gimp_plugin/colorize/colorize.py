@@ -37,7 +37,7 @@ from refusal import Refusal, wrong_call  # noqa: E402
 from text import DOMAIN, LOCALE_FOLDER, _, shortened  # noqa: E402
 
 MENU = "<Image>/Filters/Colorize"
-COLORIZE, WITH_HINTS = "plug-in-colorize", "plug-in-colorize-hints"
+COLORIZE, WITH_HINTS, LIVE = "plug-in-colorize", "plug-in-colorize-hints", "plug-in-colorize-live"
 NEW_HINTS, NEW_KEEP = "plug-in-colorize-new-hints", "plug-in-colorize-new-keep"
 SHOW_RESULT = "plug-in-colorize-show-result"
 SERVICE = "plug-in-colorize-service"
@@ -57,10 +57,10 @@ class Colorize(Gimp.PlugIn):
         return True, DOMAIN, LOCALE_FOLDER
 
     def do_query_procedures(self) -> list[str]:
-        return [COLORIZE, WITH_HINTS, NEW_HINTS, NEW_KEEP, SHOW_RESULT, SERVICE]
+        return [COLORIZE, WITH_HINTS, LIVE, NEW_HINTS, NEW_KEEP, SHOW_RESULT, SERVICE]
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
-        makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, NEW_HINTS: _new_hints, NEW_KEEP: _new_keep}
+        makers = {COLORIZE: _colorize, WITH_HINTS: _with_hints, LIVE: _live, NEW_HINTS: _new_hints, NEW_KEEP: _new_keep}
         procedure = {**makers, SHOW_RESULT: _show_result, SERVICE: _service}[name](self)
         procedure.set_attribution("The gimp-colorize authors", "GPL-3.0-or-later", "2026")
         procedure.add_menu_path(MENU)
@@ -152,6 +152,21 @@ def _with_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
         " colours up to date, with the settings of the last time. Made for a keyboard shortcut."
     )
     return _layer_maker(plug_in, WITH_HINTS, run_with_hints, _("Colorize _with Hints"), blurb, text)
+
+
+def _live(plug_in: Colorize) -> Gimp.ImageProcedure:
+    procedure = _procedure(plug_in, LIVE, run_live)
+    procedure.set_menu_label(_("_Live Colours…"))
+    procedure.set_documentation(
+        _("Colours that follow the brush"),
+        _(
+            "Opens a small window. While it is open, every stroke on the hint layer or the keep layer changes the"
+            " colours at once, and so do the settings in it. Done makes one undo step of all; Cancel leaves the image"
+            " as it was."
+        ),
+        None,
+    )
+    return procedure
 
 
 def _new_hints(plug_in: Colorize) -> Gimp.ImageProcedure:
@@ -400,6 +415,34 @@ def _agrees_to_ordinary_layers(found: Choice, run_mode: Gimp.RunMode) -> bool:
         text = _("“{layer}” is a text, and there is no photograph below it. Colour the text?")
         return question.agrees(text.format(layer=photo.get_name()), _("_Colour It"))
     return True
+
+
+def run_live(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: Drawables,
+    config: Config,
+    data: object,
+) -> Gimp.ValueArray:
+    """Opens the window in which colours follow the brush; where it is open for this image, brings it to the front."""
+    if run_mode == Gimp.RunMode.NONINTERACTIVE:
+        raise wrong_call(_("Live Colours needs a user who paints; from a script, run Colorize with Hints."))
+    import live_guard
+
+    if live_guard.answers(image):
+        return procedure.new_return_values(SUCCESS, GLib.Error())
+    found = choice.found(image, drawables)
+    if not _agrees_to_ordinary_layers(found, run_mode):
+        return _cancelled(procedure)
+    found.apply()
+    record = layers.last_record(image, found.subject.layer)
+    import live_window
+
+    sentence = live_window.show(found, record.settings if record else Settings())
+    if sentence:
+        Gimp.message(sentence)
+    return procedure.new_return_values(SUCCESS, GLib.Error())
 
 
 def run_new_hints(

@@ -22,13 +22,42 @@ def without_selection(image: Gimp.Image) -> Iterator[None]:
     if Gimp.Selection.is_empty(image):
         yield
         return
-    selected = image.get_selection().copy()
-    Gimp.Selection.none(image)
+    with _remembered_selection(image):
+        Gimp.Selection.none(image)
+        yield
+
+
+@contextmanager
+def selected(image: Gimp.Image, layer: Gimp.Layer, box: tuple[int, int, int, int]) -> Iterator[None]:
+    """Inside, a rectangle (x, y, width, height) of a layer is selected: a shadow buffer is merged there alone.
+
+    The whole layer needs no selection, which would end at the image's border. Afterwards it is what it was.
+    """
+    _found, left, top = layer.get_offsets()
+    x, y, width, height = box
+    if box == (0, 0, layer.get_width(), layer.get_height()):
+        with without_selection(image):
+            yield
+        return
+    with _remembered_selection(image):
+        Gimp.context_push()
+        Gimp.context_set_feather(False)
+        image.select_rectangle(Gimp.ChannelOps.REPLACE, left + x, top + y, width, height)
+        Gimp.context_pop()
+        yield
+
+
+@contextmanager
+def _remembered_selection(image: Gimp.Image) -> Iterator[None]:
+    before = None if Gimp.Selection.is_empty(image) else image.get_selection().copy()
     try:
         yield
     finally:
-        image.get_selection().combine_masks(selected, Gimp.ChannelOps.REPLACE, 0, 0)
-        selected.delete()
+        if before is None:
+            Gimp.Selection.none(image)
+        else:
+            image.get_selection().combine_masks(before, Gimp.ChannelOps.REPLACE, 0, 0)
+            before.delete()
 
 
 def make_rgb(image: Gimp.Image) -> None:

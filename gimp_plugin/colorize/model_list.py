@@ -59,7 +59,7 @@ class ModelList:
     def _show_models(self, models: list[dict[str, Any]]) -> None:
         rows = {row[1]: row for row in self.combo.get_model()}
         for model in models:
-            text = _with_licence(model)
+            text = with_licence(model)
             if model.get("default"):
                 self._default = model["name"]
                 rows[""][0] = _("{model} (default)").format(model=text)
@@ -134,7 +134,7 @@ def later(function: Callable[..., object], *arguments: object) -> None:
     GLib.idle_add(call)
 
 
-def _with_licence(model: dict[str, Any]) -> str:
+def with_licence(model: dict[str, Any]) -> str:
     return " – ".join(filter(None, [_title(model), model.get("licence")]))
 
 

@@ -5,7 +5,7 @@ And what the user has to be told of a layer: that it is painted on, in colour, o
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import palette
 import tiles
@@ -60,15 +60,18 @@ def hint_tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> tuple[list[t
     """
     found: dict[tiles.Rectangle, bytes] = {}
     for layer in painted:
-        for place, pixels in _painted_tiles(layer, photo):
+        for place, pixels in painted_tiles(layer, photo, tiles.cut(photo.get_width(), photo.get_height())):
             found[place] = tiles.over(found[place], pixels) if place in found else pixels
     places = sorted(found, key=lambda place: (place[1], place[0]))
     return places, [found[place] for place in places]
 
 
-def _painted_tiles(layer: Gimp.Layer, photo: Gimp.Layer) -> Iterator[tuple[tiles.Rectangle, bytes]]:
-    buffer, dx, dy = _visible_hints(layer), *_offset_between(photo, layer)
-    for x, y, w, h in tiles.cut(photo.get_width(), photo.get_height()):
+def painted_tiles(
+    layer: Gimp.Layer, photo: Gimp.Layer, places: Iterable[tiles.Rectangle]
+) -> Iterator[tuple[tiles.Rectangle, bytes]]:
+    """Those of the places (x, y, w, h), in the photograph's pixels, that are painted on a layer, and their R'G'B'A u8."""
+    buffer, dx, dy = _visible_hints(layer), *offset_between(photo, layer)
+    for x, y, w, h in places:
         pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")
         if tiles.is_painted(pixels):
             yield (x, y, w, h), pixels
@@ -98,7 +101,8 @@ def source_node(graph: Gegl.Node, buffer: Gegl.Buffer) -> Gegl.Node:
     return node
 
 
-def _offset_between(photo: Gimp.Layer, hints: Gimp.Layer) -> tuple[int, int]:
+def offset_between(photo: Gimp.Layer, hints: Gimp.Layer) -> tuple[int, int]:
+    """What is added to x and y in the photograph to have them in the other layer."""
     _, photo_x, photo_y = photo.get_offsets()
     _, hints_x, hints_y = hints.get_offsets()
     return photo_x - hints_x, photo_y - hints_y

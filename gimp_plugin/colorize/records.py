@@ -48,8 +48,9 @@ class Settings:
 class ResultRecord:
     """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings.
 
-    Later versions added: the keep layer's tattoo; a checksum of the pixels as the run left them, 0 where unknown. Of
-    several hint or keep layers the uppermost is named.
+    Later versions added: the keep layer's tattoo; a checksum of the pixels as the run left them, 0 where unknown; the
+    name of the state that the service gave to these pixels, "" where it gave none. Of several hint or keep layers the
+    uppermost is named.
     """
 
     layer: int
@@ -59,6 +60,7 @@ class ResultRecord:
     settings: Settings
     kept: int = NO_LAYER
     checksum: int = 0
+    state: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class Result:
         self._refuse_locked()
         self._in_place = self._old is not None and _size(self._old) == self._size
         self._old_form = _form(self._old) if self._old else None
+        self.inserted: list[Gimp.Layer] = []  # layers that are in the image because of this run
         shadow = self._old.get_shadow_buffer() if self._old and self._takes_rows_as_they_are(self._old) else None
         self._in_shadow = shadow is not None
         self._rows = shadow or self._own_buffer()
@@ -101,16 +102,44 @@ class Result:
             merged, babl_format = self._own_buffer(), BABL_FORMATS[self.layout]
             selection.merge(self.part, self._rows, babl_format, self._outside, merged, babl_format)
             self._rows = merged
-        name = _("Colorized – {model}").format(model=model_title)
+        name = _name(model_title)
         if self.settings.output == "image":
             return self._new_image(name)
         selected = self.image.get_selected_layers()
         with undo_step(self.image):
             make_rgb(self.image)
             layer = self._update(self._old, name) if self._old else self._insert(self.what.anchor, name)
-            self._record(layer)
+            self.record(layer)
         self.image.set_selected_layers(selected)  # the next stroke belongs on the hint layer, not on this one
         return layer
+
+    def layer_now(self) -> Gimp.Layer:
+        """The layer of the colours as it is, with its pixels; where there is none, an empty one. In an undo step, if any.
+
+        For pixels that are written into it afterwards: what was painted on it is kept on a copy of it.
+        """
+        old = self._old
+        if old is None:
+            with undo_step(self.image):
+                make_rgb(self.image)
+                layer = self._insert(self.what.anchor, _name(""))
+                self.record(layer, "")
+            self.inserted.append(layer)
+            return layer
+        if not self._in_place or _place(old) != _place(self.photo) or old.is_gray() or self._is_changed(old):
+            with undo_step(self.image):
+                make_rgb(self.image)
+                self._keep_changed(old)
+                self._place(old)
+        return old
+
+    def _place(self, layer: Gimp.Layer) -> None:
+        """Of the photograph's size, over it."""
+        if not self._in_place:
+            layer.resize(*self._size, 0, 0)
+        _, x, y = self.photo.get_offsets()
+        layer.set_offsets(x, y)
+        self._raise(layer)
 
     def _refuse_changed(self) -> None:
         valid = self.photo.is_valid() and (self._old is None or self._old.is_valid())
@@ -169,21 +198,27 @@ class Result:
             layer.merge_shadow(True)
         layer.update(0, 0, *self._size)
         self._raise(layer)
-        record = parasites.read_result(layer)
-        own_name = record is None or layer.get_name() != record.name  # given by the user, so it stays
-        if not own_name and not layer.get_name().startswith(name):
-            layer.set_name(name)
+        _rename(layer, name)
         return layer
+
+    def rename(self, layer: Gimp.Layer, model_title: str) -> None:
+        """By the model, unless the user gave the layer a name."""
+        _rename(layer, _name(model_title))
+
+    def _is_changed(self, layer: Gimp.Layer) -> bool:
+        """Whether something was painted on the layer since the last run."""
+        record = parasites.read_result(layer)
+        return record is not None and record.checksum not in (0, pixels.checksum(layer))
 
     def _keep_changed(self, layer: Gimp.Layer) -> None:
         """What was painted on the layer since the last run stays, on a copy of it that is hidden."""
-        record = parasites.read_result(layer)
-        if record is None or record.checksum in (0, pixels.checksum(layer)):
+        if not self._is_changed(layer):
             return
         copy = layer.copy()  # by its record, no result any more: no run changes it
         self.image.insert_layer(copy, layer.get_parent(), layers.siblings(layer).index(layer) + 1)
         copy.set_name(_("{layer} (changed by hand)").format(layer=layer.get_name()))
         layers.show(copy, False)
+        self.inserted.append(copy)
         self.notes.append(
             _(
                 "“{layer}” was changed since the last run. It stays as it was, hidden, as “{copy}”; the new colours"
@@ -202,14 +237,17 @@ class Result:
         self._rows.copy(everything, Gegl.AbyssPolicy.NONE, target, everything)
         target.flush()
 
-    def _record(self, layer: Gimp.Layer) -> None:
-        self._write(layer, self.settings, lambda each: each)
+    def record(self, layer: Gimp.Layer, state: str = "") -> None:
+        """Writes the record of this run on the layer; `state` as the service names what its pixels are."""
+        self._write(layer, self.settings, lambda each: each, state)
 
-    def _write(self, layer: Gimp.Layer, settings: Settings, here: Callable[[Gimp.Layer], Gimp.Layer]) -> None:
+    def _write(
+        self, layer: Gimp.Layer, settings: Settings, here: Callable[[Gimp.Layer], Gimp.Layer], state: str = ""
+    ) -> None:
         """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
         hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
         tattoo, photo, checksum = layer.get_tattoo(), here(self.photo).get_tattoo(), pixels.checksum(layer)
-        record = ResultRecord(tattoo, photo, hints, layer.get_name(), settings, kept, checksum)
+        record = ResultRecord(tattoo, photo, hints, layer.get_name(), settings, kept, checksum, state)
         parasites.write(layer, parasites.RESULT, record)
 
     def _new_image(self, name: str) -> Gimp.Layer:
@@ -226,6 +264,17 @@ class Result:
                 parasites.write(twins[strokes], kind.parasite, StrokesRecord(twins[owner].get_tattoo()))
         copy.undo_enable()
         return layer
+
+
+def _name(model_title: str) -> str:
+    return _("Colorized – {model}").format(model=model_title) if model_title else _("Colorized")
+
+
+def _rename(layer: Gimp.Layer, name: str) -> None:
+    record = parasites.read_result(layer)
+    own_name = record is None or layer.get_name() != record.name  # given by the user, so it stays
+    if not own_name and not layer.get_name().startswith(name):
+        layer.set_name(name)
 
 
 def _size(layer: Gimp.Layer) -> tuple[int, int]:

@@ -26,6 +26,18 @@ class Part:
     width: int
     height: int
 
+    def cut(self, place: tuple[int, int, int, int]) -> bytes:
+        """The weights of a rectangle (x, y, width, height) of the layer."""
+        x, y, w, h = place
+        return b"".join(self.weights[row * self.width + x : row * self.width + x + w] for row in range(y, y + h))
+
+
+def of_weights(weights: bytes, width: int, height: int) -> Part:
+    """A part of a piece of a layer, of its weights."""
+    stencil = Gegl.Buffer.new("Y float", 0, 0, width, height)
+    stencil.set(Gegl.Rectangle.new(0, 0, width, height), "Y u8", weights)
+    return Part(weights, stencil, width, height)
+
 
 def part_of(layer: Gimp.Layer) -> Part | None:
     """What the selection holds of this layer; None where nothing is selected, or all of the layer.

@@ -28,6 +28,15 @@ def is_painted(pixels: bytes) -> bool:
     return alpha.count(0) != len(alpha)
 
 
+def trimmed(place: Rectangle, pixels: bytes) -> tuple[Rectangle, bytes]:
+    """A painted tile, R'G'B'A u8, less the rows above and below that hold nothing at all."""
+    x, y, w, h = place
+    row = CHANNELS * w
+    above = (len(pixels) - len(pixels.lstrip(b"\0"))) // row
+    below = (len(pixels) - len(pixels.rstrip(b"\0"))) // row
+    return (x, y + above, w, h - above - below), pixels[above * row : (h - below) * row]
+
+
 def over(upper: bytes, lower: bytes) -> bytes:
     """Two tiles of one place, R'G'B'A u8, as one: of each pixel the one that covers more, where both do the upper."""
     mask = bytes(EVERYTHING * (a >= b) for a, b in zip(upper[3::CHANNELS], lower[3::CHANNELS], strict=True))

@@ -52,6 +52,12 @@ class Held:
     def put_all(self, state: str) -> None:
         self._states = dict.fromkeys(self._states, state)
 
+    @property
+    def state(self) -> str:
+        """The one that all tiles are of, "" where there is none."""
+        states = set(self._states.values())
+        return states.pop() if len(states) == 1 else ""
+
     def update(self, near: tuple[int, int] | None, draft: bool) -> Update:
         """What to ask for: the changes since the state that most tiles are of."""
         known = Counter(state for state in self._states.values() if state).most_common(1)
@@ -74,7 +80,7 @@ class LiveSession:
     """
 
     def __init__(self, client: Client, picture: Picture, layout: str, held: Held) -> None:
-        self._wire, self._picture, self._layout, self.held = client.wire, picture, layout, held
+        self._wire, self.picture, self._layout, self.held = client.wire, picture, layout, held
         self._request: messages.PictureRequest | None = None
         self._heard = self._held_at = time.monotonic()
         self.began = False  # whether the request under way has sent pixels
@@ -105,12 +111,12 @@ class LiveSession:
             draft: whether small things may be answered roughly first; `result["draft"]` says whether any was.
         """
         update = self.held.update(near, draft)
-        self._send(replace(request_for(self._picture, hints, options, self._layout, kept), update=update))
+        self._send(replace(request_for(self.picture, hints, options, self._layout, kept), update=update))
 
     def keep_alive(self, model: str) -> None:
         """Lets the service keep the picture; to be called now and then, sends something once in `HOLD_SECONDS`."""
         if not self.busy and time.monotonic() - self._held_at > HOLD_SECONDS:
-            image = messages.Image(self._picture.key, self._picture.width, self._picture.height)
+            image = messages.Image(self.picture.key, self.picture.width, self.picture.height)
             self._send(messages.Prepare(new_id(), image, model, hold=True))
 
     def _send(self, request: messages.PictureRequest) -> None:
@@ -157,12 +163,12 @@ class LiveSession:
         assert self._request is not None
         if self._request.image.array is not None:
             raise BadReply("the service asked for the picture after it had come")
-        self._send(replace(self._request, id=new_id(), image=replace(self._request.image, array=self._picture.array)))
+        self._send(replace(self._request, id=new_id(), image=replace(self._request.image, array=self.picture.array)))
 
     def _tile(self, tile: messages.Tile) -> Pixels:
         dtype, channels = messages.LAYOUTS[self._layout]
         height, width, depth = tile.array.shape
-        fits = tile.x + width <= self._picture.width and tile.y + height <= self._picture.height
+        fits = tile.x + width <= self.picture.width and tile.y + height <= self.picture.height
         if (depth, tile.array.dtype) != (channels, dtype) or not fits:
             raise BadReply(f"a tile of {tile.array.shape} {tile.array.dtype} at {tile.x},{tile.y}")
         self.held.put((tile.x, tile.y, width, height), tile.state)
@@ -173,10 +179,10 @@ class LiveSession:
         """Of a service older than tiles, which sends everything."""
         dtype, channels = messages.LAYOUTS[self._layout]
         have = (band.array.shape, band.array.dtype)
-        if have != ((band.rows, self._picture.width, channels), dtype) or band.y + band.rows > self._picture.height:
+        if have != ((band.rows, self.picture.width, channels), dtype) or band.y + band.rows > self.picture.height:
             raise BadReply(f"a band of {have} at row {band.y}")
         self.began = True
-        return Pixels(0, band.y, self._picture.width, band.rows, bytes(band.array.data))
+        return Pixels(0, band.y, self.picture.width, band.rows, bytes(band.array.data))
 
     def _end(self, body: dict[str, Any]) -> None:
         if isinstance(self._request, messages.Colorize):

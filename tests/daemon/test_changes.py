@@ -104,9 +104,9 @@ def test_the_order_of_details_counts_where_they_lie_over_each_other() -> None:
 def test_a_state_is_named_by_what_it_shows(colorizer: Colorizer, embedding: Embedding) -> None:
     one, again = (colorizer.predict(embedding, strokes((SUIT, NAVY))) for _ in range(2))
     other = colorizer.predict(embedding, strokes((SUIT, RED)))
-    assert changes.state_of(one, "rgb8") == changes.state_of(again, "rgb8")
-    names = {changes.state_of(one, "rgb8"), changes.state_of(one, "rgb16"), changes.state_of(other, "rgb8")}
-    assert len(names) == 3
+    assert changes.state_of(one, "rgb8", "key") == changes.state_of(again, "rgb8", "key")
+    cases = ((one, "rgb8", "key"), (one, "rgb16", "key"), (other, "rgb8", "key"), (one, "rgb8", "of another"))
+    assert len({changes.state_of(*case) for case in cases}) == 4
 
 
 def test_the_wanted_tiles_are_the_changed_and_the_stale_ones_the_nearest_first(

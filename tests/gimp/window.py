@@ -236,6 +236,18 @@ class User:
             time.sleep(0.02)
         xdotool("mouseup", 1, "mousemove", *ASIDE)
 
+    def brush_down(self, start: tuple[int, int]) -> None:
+        """A stroke with the paintbrush, whose button stays down."""
+        self.key("p")
+        x, y = start
+        xdotool("mousemove", x, y, "mousedown", 1)
+        for step in range(20):
+            xdotool("mousemove", x + 5 * step, y + step)
+            time.sleep(0.02)
+
+    def brush_up(self) -> None:
+        xdotool("mouseup", 1, "mousemove", *ASIDE)
+
     def select(self, corners: tuple[int, int, int, int]) -> None:
         """A rectangle, without its moving outline: the screen has to come to rest."""
         self.key("r")
@@ -355,12 +367,36 @@ def visit_layers(user: User) -> None:
     user.see("coloured")
 
 
+def visit_live(user: User) -> None:
+    """Colours that follow the brush."""
+    title = user.read("Live Colours")
+    user.choose("_Live Colours…")
+    window(title)
+    answered()
+    user.see("open")
+    user.brush_down(FIRST_STROKE)
+    user.see("brush-down")
+    user.brush_up()
+    user.see("stroke")
+    user.key("ctrl+z")
+    user.see("undone")
+    user.brush_down(SECOND_STROKE)
+    user.brush_up()
+    user.see("second")
+    user.press(title, "_Done")
+    closed(title)
+    idle()
+    user.see("done")
+    user.key("ctrl+z")
+    user.see("done-undone")
+
+
 def main(plug_in: str, photo: str, folder: str, scene: str = "") -> int:
     translate = gettext.translation("colorize", Path(plug_in) / "locale", fallback=True).gettext
     with screen(), gimp(photo, scene == "layers"):
         try:
             user = User(Path(folder), translate)
-            visit_layers(user) if scene == "layers" else visit(user)
+            {"layers": visit_layers, "live": visit_live}.get(scene, visit)(user)
         except NoProgress as failure:
             subprocess.run(["import", "-window", "root", Path(folder) / "failed.png"], check=False)
             print(failure, file=sys.stderr)

@@ -1,0 +1,97 @@
+"""What is painted on layers of strokes, kept in memory, so that a dab costs the tiles that it touches."""
+
+from collections.abc import Sequence
+
+import pixels
+import tiles
+from colorize_client import HintTiles
+from colorize_client.picture import COVERED_SHARE
+from gi.repository import Gimp
+from tiles import CHANNELS, Rectangle
+from watching import CLOSE, COARSE, Watched
+
+OPAQUE = 255
+
+
+class Painted:
+    """The painted tiles of a photograph's layers of one kind, from the top down.
+
+    Args:
+        layers: may be none.
+        photo: the photograph.
+    """
+
+    def __init__(self, layers: Sequence[Gimp.Layer], photo: Gimp.Layer) -> None:
+        self.layers, self._photo = list(layers), photo
+        self._watched = [(layer, Watched(layer, COARSE, CLOSE), _watched_mask(layer)) for layer in self.layers]
+        self._found: dict[Gimp.Layer, dict[Rectangle, bytes]] = {}
+        for layer in self.layers:
+            self._read(layer, list(tiles.cut(photo.get_width(), photo.get_height())))
+        self._tiles: HintTiles | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its layers are there."""
+        return all(layer.is_valid() for layer in self.layers)
+
+    def look(self, side: int = COARSE) -> Rectangle | None:
+        """Reads what changed since the last such look, and says where that is, in the photograph's pixels."""
+        found = None
+        for layer, watched, mask in self._watched:
+            box = watched.changed(side)
+            if mask is not None and mask.changed(side) is not None:
+                box = (0, 0, layer.get_width(), layer.get_height())
+            if box is not None:
+                found = self._update(layer, box) or found
+        return found
+
+    def _update(self, layer: Gimp.Layer, box: Rectangle) -> Rectangle | None:
+        dx, dy = pixels.offset_between(self._photo, layer)
+        x, y, w, h = box[0] - dx, box[1] - dy, box[2], box[3]
+        width, height = self._photo.get_width(), self._photo.get_height()
+        near = [
+            place
+            for place in tiles.cut(width, height)
+            if place[0] < x + w and x < place[0] + place[2] and place[1] < y + h and y < place[1] + place[3]
+        ]
+        if not near or not self._read(layer, near):
+            return None
+        self._tiles = None
+        return x, y, w, h
+
+    def _read(self, layer: Gimp.Layer, places: list[Rectangle]) -> bool:
+        """Reads these tiles of a layer again; whether any is another than before."""
+        own = self._found.setdefault(layer, {})
+        before = {place: own.get(place) for place in places}
+        painted = dict(pixels.painted_tiles(layer, self._photo, places))
+        for place in places:
+            own.pop(place, None)
+        own.update(painted)
+        return any(painted.get(place) != was for place, was in before.items())
+
+    @property
+    def tiles(self) -> HintTiles | None:
+        """As `pixels.hint_tiles` has them, less their unpainted rows; None where nothing is painted."""
+        if self._tiles is None:
+            merged: dict[Rectangle, bytes] = {}
+            for layer in self.layers:
+                for place, own in self._found[layer].items():
+                    merged[place] = tiles.over(merged[place], own) if place in merged else own
+            trimmed = [tiles.trimmed(place, merged[place]) for place in sorted(merged, key=lambda each: each[1::-1])]
+            self._tiles = HintTiles([place for place, _ in trimmed], [own for _, own in trimmed])
+        return self._tiles if self._tiles.tiles else None
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether practically nothing is left unpainted: a layer that was filled, and no strokes."""
+        area = self._photo.get_width() * self._photo.get_height()
+        if self.tiles is None or sum(w * h for _, _, w, h in self.tiles.tiles) < COVERED_SHARE * area:
+            return False
+        return (
+            sum(bytes(own[CHANNELS - 1 :: CHANNELS]).count(OPAQUE) for own in self.tiles.data) >= COVERED_SHARE * area
+        )
+
+
+def _watched_mask(layer: Gimp.Layer) -> Watched | None:
+    mask = layer.get_mask()
+    return Watched(mask, COARSE, CLOSE) if mask is not None and layer.get_apply_mask() else None

@@ -1,0 +1,68 @@
+"""Sees what changes on a layer, at 24 megapixels in 2 ms: GIMP keeps its layers' pictures at half, quarter, … of their size.
+
+A coarse look sees a dab of 5 pixels; a close one, for 15 ms, a single pixel.
+"""
+
+from collections.abc import Iterator
+
+from gi.repository import Gimp
+
+COARSE, CLOSE = 128, 1024  # pixels of the thumbnail's longer side
+
+Rectangle = tuple[int, int, int, int]  # x, y, width, height in the layer's pixels
+
+
+class Watched:
+    """A layer, a mask or the selection, as it looked the last time.
+
+    Args:
+        drawable: must be valid at every look.
+        sides: of the looks that will be taken.
+    """
+
+    def __init__(self, drawable: Gimp.Drawable, *sides: int) -> None:
+        self._drawable = drawable
+        self._seen = {side: _thumbnail(drawable, side) for side in sides or (COARSE,)}
+
+    def changed(self, side: int = COARSE) -> Rectangle | None:
+        """What holds all that changed since the last such look; None where nothing did."""
+        before, now = self._seen[side], _thumbnail(self._drawable, side)
+        self._seen[side] = now
+        width, height = self._drawable.get_width(), self._drawable.get_height()
+        if before == now:
+            return None
+        if before[:3] != now[:3]:
+            return 0, 0, width, height
+        return _enlarged(_box(now[0], now[2], before[3], now[3]), now[0], now[1], width, height)
+
+
+Thumbnail = tuple[int, int, int, bytes]  # width, height, bytes per pixel, pixels
+
+
+def _thumbnail(drawable: Gimp.Drawable, side: int) -> Thumbnail:
+    data, width, height, depth = drawable.get_thumbnail_data(side, side)
+    return width, height, depth, bytes(data.get_data())
+
+
+def _box(width: int, depth: int, before: bytes, now: bytes) -> Rectangle:
+    """What holds all the pixels of two unequal pictures that differ."""
+    size = width * depth
+    rows = [number for number, (one, other) in enumerate(_rows(before, now, size)) if one != other]
+    first, last = width, -1
+    for one, other in (list(_rows(before, now, size))[row] for row in rows):
+        differs = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+        first = min(first, ((differs & -differs).bit_length() - 1) // (8 * depth))
+        last = max(last, (differs.bit_length() - 1) // (8 * depth))
+    return first, rows[0], last + 1 - first, rows[-1] + 1 - rows[0]
+
+
+def _rows(before: bytes, now: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
+    return ((before[start : start + size], now[start : start + size]) for start in range(0, len(now), size))
+
+
+def _enlarged(box: Rectangle, small_width: int, small_height: int, width: int, height: int) -> Rectangle:
+    """A thumbnail's rectangle in the layer's pixels, with a pixel of the thumbnail more around it."""
+    x, y, w, h = box
+    left, right = (max(0, x - 1) * width) // small_width, -(-min(small_width, x + w + 1) * width // small_width)
+    top, bottom = (max(0, y - 1) * height) // small_height, -(-min(small_height, y + h + 1) * height // small_height)
+    return left, top, right - left, bottom - top
