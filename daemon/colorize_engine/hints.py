@@ -14,6 +14,7 @@ import torch
 from colorize_client.messages import Buffer
 
 from colorize_engine.colour import conversions
+from colorize_engine.native import functions
 
 # Pixels treated at once: their linear float32 copy stays in a core's cache.
 CHUNK_PIXELS = 65536
@@ -53,12 +54,17 @@ class _Bins:
     """Cuts an axis of `pixels` into `cells` runs: run i is edges[i] <= pixel < edges[i + 1], none is empty."""
 
     def __init__(self, pixels: int, cells: int) -> None:
-        self.edges = np.arange(cells + 1) * pixels // cells
+        self.cells, self.edges = cells, np.arange(cells + 1) * pixels // cells
 
     def cut(self, start: int, stop: int) -> tuple[slice, np.ndarray]:
         """The runs that pixels start..stop touch, and where each begins, counted from start."""
         first, last = np.searchsorted(self.edges, (start, stop - 1), side="right") - 1
         return slice(int(first), int(last) + 1), np.maximum(self.edges[first : last + 1] - start, 0)
+
+    @property
+    def of_pixels(self) -> np.ndarray:
+        """The run in which each pixel lies."""
+        return np.repeat(np.arange(self.cells), np.diff(self.edges))
 
 
 def _pixels(data: Buffer | np.ndarray, width: int, height: int) -> np.ndarray:
@@ -68,8 +74,10 @@ def _pixels(data: Buffer | np.ndarray, width: int, height: int) -> np.ndarray:
     return pixels.reshape(height, width, 4)
 
 
-def _clipped(hints: Tiles, height: int, width: int) -> Iterator[tuple[int, int, np.ndarray]]:
+def _clipped(hints: Tiles | None, height: int, width: int) -> Iterator[tuple[int, int, np.ndarray]]:
     """Left, top and pixels (h, w, 4) of every tile, cut to the picture; tiles that lie outside are left out."""
+    if hints is None:
+        return
     for (x, y, w, h), data in zip(hints.tiles, hints.data, strict=True):
         if w < 0 or h < 0:
             raise ValueError(f"a hint tile cannot be {w}x{h}")
@@ -109,6 +117,21 @@ def _add(sums: np.ndarray, rows: _Bins, columns: _Bins, x: int, y: int, pixels: 
     sums[down, across] += np.add.reduceat(strips, lefts, axis=1)
 
 
+def _sums(tiles: Iterator[tuple[int, int, np.ndarray]], rows: _Bins, columns: _Bins) -> np.ndarray:
+    """Sums (h, w, 4) over the cells: linear red, green and blue times alpha, and alpha."""
+    library = functions.library()
+    if library is not None:
+        compiled = functions.HintSums(library, rows.of_pixels, columns.of_pixels, _LINEAR)
+        for tile in tiles:
+            compiled.add(*tile)
+        return compiled.sums
+    sums = np.zeros((rows.cells, columns.cells, 4))
+    for tile in tiles:
+        for x, y, pixels in _painted(*tile):
+            _add(sums, rows, columns, x, y, pixels)
+    return sums
+
+
 def _spread_cells(sums: np.ndarray, height: int, width: int) -> np.ndarray:
     """Repeat cells (h, w, n) up to a grid that is finer than the picture's pixels."""
     down = np.arange(height) * sums.shape[0] // height
@@ -138,10 +161,7 @@ def rasterize(hints: Tiles | None, height: int, width: int, grid_height: int, gr
         ValueError: a tile's data does not have the tile's size, or tiles and data differ in number.
     """
     rows, columns = _Bins(height, min(grid_height, height)), _Bins(width, min(grid_width, width))
-    sums = np.zeros((len(rows.edges) - 1, len(columns.edges) - 1, 4))
-    for tile in _clipped(hints, height, width) if hints is not None else ():
-        for x, y, pixels in _painted(*tile):
-            _add(sums, rows, columns, x, y, pixels)
+    sums = _sums(_clipped(hints, height, width), rows, columns)
     area = np.diff(rows.edges)[:, None] * np.diff(columns.edges)
     coverage = np.minimum(sums[..., 3] / area, 1.0).astype(np.float32)
     cells = _spread_cells(np.dstack((_chroma(sums), coverage)), grid_height, grid_width)

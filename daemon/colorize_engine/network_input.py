@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from colorize_engine.native import functions
 from colorize_engine.weights import LONGEST, SHORTEST
 
 
@@ -43,19 +44,24 @@ def reduce_gray(gray: np.ndarray, height: int, width: int) -> Tensor:
     Area averages where a side shrinks, bilinear where it grows. Averages are taken of encoded values, which are as
     near to L as makes no difference for a network, and need no plane of floats at full size.
     """
-    peak = float(np.iinfo(gray.dtype).max)
-    rows = _average(gray, min(height, gray.shape[0]), axis=0)
-    cells = _average(rows, min(width, gray.shape[1]), axis=1)
-    reduced = torch.from_numpy(cells / np.float32(peak))[None, None]
+    rows, columns = (_edges(*sides) for sides in zip(gray.shape, (height, width), strict=True))
+    areas = np.diff(rows)[:, None] * np.diff(columns) * float(np.iinfo(gray.dtype).max)
+    cells = (_sums(gray, rows, columns) / areas).astype(np.float32)
+    reduced = torch.from_numpy(cells)[None, None]
     if cells.shape != (height, width):
         reduced = F.interpolate(reduced, (height, width), mode="bilinear", align_corners=False)
     return reduced
 
 
-def _average(plane: np.ndarray, count: int, axis: int) -> np.ndarray:
-    """float32 means of `count` nearly equal runs along an axis."""
-    edges = np.linspace(0, plane.shape[axis], count + 1).round().astype(int)
-    kind = np.uint32 if plane.dtype.kind == "u" else np.float32
-    sums = np.add.reduceat(plane, edges[:-1], axis=axis, dtype=kind)
-    lengths = np.diff(edges).astype(np.float32)
-    return sums / (lengths[:, None] if axis == 0 else lengths)
+def _edges(pixels: int, cells: int) -> np.ndarray:
+    """Where nearly equal runs of pixels begin, at most so many, and where the last ends."""
+    return np.linspace(0, pixels, min(cells, pixels) + 1).round().astype(int)
+
+
+def _sums(gray: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Over the cells between these edges, exactly."""
+    library = functions.library()
+    if library is not None:
+        return functions.cell_sums(library, gray, rows, columns)
+    strips = np.add.reduceat(gray, rows[:-1], axis=0, dtype=np.uint64)
+    return np.add.reduceat(strips, columns[:-1], axis=1)

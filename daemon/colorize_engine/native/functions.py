@@ -212,6 +212,50 @@ class Rendering:
         return out
 
 
+def cell_sums(library: ctypes.CDLL, plane: np.ndarray, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:
+    """Sums (rows, columns) uint64 over the cells of a plane (H, W) uint8 or uint16.
+
+    tops, lefts: where the cells' rows and columns begin, from 0, and where the last ends, at H and W; ascending.
+    """
+    edges = [whole(each.astype(np.int32)) for each in (tops, lefts)]
+    for each, side in zip(edges, plane.shape, strict=True):
+        _check(side < MOST_SIDE and each[0] == 0 and each[-1] == side and bool((np.diff(each) >= 0).all()), "cells")
+    plane, sums = whole(plane), np.zeros((len(tops) - 1, len(lefts) - 1), np.uint64)
+    function = {np.dtype(np.uint8): library.cell_sums_u8, np.dtype(np.uint16): library.cell_sums_u16}[plane.dtype]
+    function(plane.ctypes.data, *sums.shape, *(each.ctypes.data for each in edges), sums.ctypes.data)
+    return sums
+
+
+class HintSums:
+    """Adds painted pixels to the cells that they lie in.
+
+    Args:
+        rows, columns: the cell of each of the picture's rows (H,) and columns (W,), ascending from 0.
+        linear: (256,) float32, linear light of each level.
+
+    Attributes:
+        sums: (rows, columns, 4) float64 of linear red, green and blue times alpha, and alpha, 0..1.
+    """
+
+    def __init__(self, library: ctypes.CDLL, rows: np.ndarray, columns: np.ndarray, linear: np.ndarray) -> None:
+        self._add, self._linear = library.add_hints, linear
+        self._rows, self._columns = rows.astype(np.int32), columns.astype(np.int32)
+        self.sums = np.zeros((int(rows[-1]) + 1, int(columns[-1]) + 1, 4))
+        for each in (self._rows, self._columns):
+            _check(0 < len(each) < MOST_SIDE and each[0] == 0 and bool((np.diff(each) >= 0).all()), "cells")
+        self._linear_at = _address(linear, np.float32, (256,))
+        self._at = [each.ctypes.data for each in (self._rows, self._columns, self.sums)]
+
+    def add(self, x: int, y: int, pixels: np.ndarray) -> None:
+        """Adds pixels (h, w, 4) uint8, straight RGBA, at (x, y); they may be a part of a larger array."""
+        height, width, _ = pixels.shape
+        _check(pixels.dtype == np.uint8 and pixels.shape[2] == 4 and pixels.strides[1:] == (4, 1), "a hint's pixels")
+        check_rectangle((x, y, width, height), len(self._columns), len(self._rows))
+        rows, columns, sums = self._at
+        of_cells = (rows + 4 * y, columns + 4 * x, self.sums.shape[1])
+        self._add(pixels.ctypes.data, pixels.strides[0], width, height, *of_cells, self._linear_at, sums)
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions; None where there are none for this machine. The log says which, once."""

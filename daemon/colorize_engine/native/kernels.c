@@ -285,28 +285,53 @@ EXPORTED void render(const Colours *colours, const Model *model, const Model *de
 
 /* ------------------------------------------------------------------------------------------------------ averaging */
 
+enum { WIDE = 1024, HIGH = 32768 }; /* columns at once, and rows of which 32 bits hold the sum */
+
 /* Sums over the cells (rows, columns) of a plane; tops and lefts: where each cell begins, and where the last ends. */
 #define CELL_SUMS(name, type)                                                                                          \
     EXPORTED void name(const type *plane, int32_t rows, int32_t columns, const int32_t *tops, const int32_t *lefts,    \
-                       uint64_t *restrict out) {                                                                      \
+                       uint64_t *restrict out) {                                                                       \
+        const int width = lefts[columns];                                                                              \
         for (int row = 0; row < rows; row++)                                                                           \
-            for (int y = tops[row]; y < tops[row + 1]; y++)                                                            \
-                for (int column = 0; column < columns; column++) {                                                     \
-                    const type *line = plane + (int64_t)y * lefts[columns];                                                            \
-                    uint64_t sum = 0;                                                                                  \
-                    for (int start = lefts[column]; start < lefts[column + 1]; start += 32768) {                       \
-                        const int stop = smaller(start + 32768, lefts[column + 1]);                                    \
-                        uint32_t part = 0;                                                                             \
-                        for (int x = start; x < stop; x++) part += line[x];                                            \
-                        sum += part;                                                                                   \
+            for (int top = tops[row]; top < tops[row + 1]; top += HIGH)                                                \
+                for (int left = 0, column = 0; left < width; left += WIDE) {                                           \
+                    const int bottom = smaller(top + HIGH, tops[row + 1]), count = smaller(WIDE, width - left);        \
+                    uint32_t sums[WIDE];                                                                               \
+                    for (int x = 0; x < count; x++) sums[x] = 0;                                                       \
+                    for (int y = top; y < bottom; y++) {                                                               \
+                        const type *line = plane + (int64_t)y * width + left;                                          \
+                        for (int x = 0; x < count; x++) sums[x] += line[x];                                            \
                     }                                                                                                  \
-                    out[(size_t)row * columns + column] += sum;                                                        \
+                    for (int x = 0; x < count; x++) {                                                                  \
+                        while (left + x >= lefts[column + 1]) column++;                                                \
+                        out[(size_t)row * columns + column] += sums[x];                                                \
+                    }                                                                                                  \
                 }                                                                                                      \
     }
 CELL_SUMS(cell_sums_u8, uint8_t)
 CELL_SUMS(cell_sums_u16, uint16_t)
 
 /* ---------------------------------------------------------------------------------------------------------- hints */
+
+enum { WORDS = 16 }; /* pixels that are passed over at once where nothing is painted on them */
+
+static inline uint32_t word(const uint8_t *pixel) {
+    uint32_t found;
+    __builtin_memcpy(&found, pixel, 4);
+    return found;
+}
+
+/* The first painted pixel of a line from `start` on, or width. Alpha is the top byte of a pixel read as a word: both
+ * processors are little-endian. */
+static int first_painted(const uint8_t *line, int start, int width) {
+    for (; start + WORDS <= width; start += WORDS) {
+        uint32_t any = 0;
+        for (int i = 0; i < WORDS; i++) any |= word(line + 4 * (start + i));
+        if (any >> 24) break;
+    }
+    while (start < width && !line[4 * start + 3]) start++;
+    return start;
+}
 
 /* Adds a tile's pixels, straight RGBA u8 in rows `stride` bytes apart, to the cells that they lie in: linear red,
  * green and blue times alpha, and alpha, 0..1; sums (.., columns, 4). rows and cells: the cell of each of its rows
@@ -316,19 +341,16 @@ EXPORTED void add_hints(const uint8_t *pixels, int64_t stride, int32_t width, in
     for (int y = 0; y < height; y++) {
         const uint8_t *line = pixels + y * stride;
         double *row = sums + (size_t)rows[y] * columns * 4;
-        for (int start = 0; start < width; start += 16) {
-            const int stop = smaller(start + 16, width);
-            uint8_t painted = 0;
-            for (int x = start; x < stop; x++) painted |= line[4 * x + 3];
-            if (!painted) continue;
-            for (int x = start; x < stop; x++) {
+        for (int x = first_painted(line, 0, width); x < width; x = first_painted(line, x, width)) {
+            const int cell = cells[x];
+            float light[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+            for (; x < width && cells[x] == cell && line[4 * x + 3]; x++) {
                 const uint8_t *pixel = line + 4 * x;
-                if (!pixel[3]) continue;
                 const float alpha = (float)pixel[3] * (1.0f / 255.0f);
-                double *cell = row + (size_t)cells[x] * 4;
-                for (int i = 0; i < 3; i++) cell[i] += linear[pixel[i]] * alpha;
-                cell[3] += alpha;
+                for (int i = 0; i < 3; i++) light[i] += linear[pixel[i]] * alpha;
+                light[3] += alpha;
             }
+            for (int i = 0; i < 4; i++) row[4 * (size_t)cell + i] += light[i];
         }
     }
 }
