@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from colorize_engine.colour.constants import PRIMARIES, RGB_TO_XYZ, WHITE
-from colorize_engine.colour.rows import encode, linear_table
+from colorize_engine.colour.rows import encoded_sum, linear_table
 
 Curve = Callable[[np.ndarray], np.ndarray]  # encoded values 0..1 to linear light 0..1
 Primaries = tuple[tuple[float, float], ...]  # x, y of red, green, blue
@@ -34,15 +34,20 @@ class Light:
 
     curves: tuple[Curve, ...]
     matrix: np.ndarray | None = field(repr=False)
+    _known: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def gray(self, strip: np.ndarray) -> np.ndarray:
         """sRGB-encoded luminance, uint16 (rows, W), of values (rows, W, bands), uint8 or uint16."""
-        levels = np.linspace(0.0, 1.0, int(np.iinfo(strip.dtype).max) + 1)
-        weights = np.ones(1) if self.matrix is None else RGB_TO_XYZ[1] @ self.matrix
-        y = np.zeros(strip.shape[:2], np.float32)
-        for channel, (curve, weight) in enumerate(zip(self.curves, weights, strict=True)):
-            y += (weight * curve(levels)).astype(np.float32)[strip[..., channel]]
-        return encode(y, np.dtype(np.uint16))
+        return encoded_sum(strip, self._tables(int(np.iinfo(strip.dtype).max) + 1))
+
+    def _tables(self, levels: int) -> np.ndarray:
+        """What each band's levels add to the luminance: (bands, levels) float32."""
+        if levels not in self._known:
+            values = np.linspace(0.0, 1.0, levels)
+            weights = np.ones(1) if self.matrix is None else RGB_TO_XYZ[1] @ self.matrix
+            weighted = [weight * curve(values) for curve, weight in zip(self.curves, weights, strict=True)]
+            self._known[levels] = np.stack(weighted).astype(np.float32)
+        return self._known[levels]
 
 
 def srgb_curve(values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from colorize_client import HintTiles
+from colorize_engine.colour import rows
 from colorize_engine.hints import HintGrid, rasterize
 from colorize_engine.native import functions
 from colorize_engine.network_input import reduce_gray
@@ -89,3 +90,30 @@ def test_an_average_of_a_part_of_a_plane_is_that_of_a_copy(both: Both) -> None:
     compiled, plain = both(lambda: reduce_gray(gray[7:80, 5:111], 20, 30))
     assert (compiled == plain).all()
     assert (compiled == reduce_gray(gray[7:80, 5:111].copy(), 20, 30)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_luminance_is_the_same_within_a_level_of_16_bits(both: Both, shape: tuple[int, int], dtype: type) -> None:
+    rgb = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (*shape, 4), dtype, endpoint=True)
+    for values in (rgb[..., :3], rgb[..., :3].copy()):
+        compiled, plain = both(lambda values=values: rows.luminance(values))
+        assert compiled.dtype == plain.dtype == np.uint16 and compiled.shape == shape
+        assert np.abs(compiled.astype(int) - plain).max() <= 1
+        assert (compiled != plain).mean() < 0.05 or compiled.size < 100
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_neutral_pixels_keep_their_luminance_exactly_in_both(both: Both, dtype: type) -> None:
+    gray = np.arange(np.iinfo(dtype).max + 1, dtype=dtype)
+    for each in both(lambda: rows.luminance(np.repeat(gray[:, None, None], 3, axis=2))):
+        assert (each[:, 0] == gray.astype(np.uint16) * (65535 // int(gray[-1]))).all()
+
+
+def test_sums_out_of_range_are_clipped_and_one_band_is_enough(both: Both) -> None:
+    tables = np.stack([np.linspace(-3.0, 3.0, 256, dtype=np.float32)] * 3)
+    values = np.arange(256, dtype=np.uint8)[:, None, None]
+    for bands in (1, 3):
+        compiled, plain = both(lambda bands=bands: rows.encoded_sum(np.repeat(values, bands, axis=2), tables[:bands]))
+        assert np.abs(compiled.astype(int) - plain).max() <= 1
+        assert (compiled[0], compiled[-1]) == (0, 65535)

@@ -21,8 +21,9 @@ from colorize_engine.colour.constants import (
     RGB_TO_XYZ,
     XYZ_TO_RGB,
 )
+from colorize_engine.native import functions
 
-CURVE_STEPS = 16384
+CURVE_STEPS = 16384  # of which a straight line between two is as good as the curve, to 1/10 of a 16-bit level
 
 
 @cache
@@ -43,9 +44,7 @@ def _cube_root_table(levels: int) -> np.ndarray:
 
 @cache
 def encode_curve() -> np.ndarray:
-    """16-bit sRGB, 0..65535 float32, of linear light in CURVE_STEPS even steps, the last one twice.
-
-    Between two of them the straight line errs by less than 1/10 of a level."""
+    """16-bit sRGB, 0..65535 float32, of linear light in CURVE_STEPS even steps, the last one twice."""
     linear = np.minimum(np.arange(CURVE_STEPS + 2) / CURVE_STEPS, 1.0)
     curve = np.maximum(linear, LINEAR_END) ** (1.0 / GAMMA) * (1.0 + OFFSET) - OFFSET
     return (np.where(linear > LINEAR_END, curve, linear * LINEAR_SLOPE) * 65535.0).clip(0.0, 65535.0).astype(np.float32)
@@ -75,9 +74,29 @@ def luminance(rgb: np.ndarray) -> np.ndarray:
 
     A neutral pixel keeps its value exactly (8 bits: times 257).
     """
-    table = linear_table(_levels(rgb.dtype))
-    red, green, blue = (np.float32(weight) for weight in RGB_TO_XYZ[1])
-    y = red * table[rgb[..., 0]] + green * table[rgb[..., 1]] + blue * table[rgb[..., 2]]
+    return encoded_sum(rgb, _weighted_tables(_levels(rgb.dtype)))
+
+
+@cache
+def _weighted_tables(levels: int) -> np.ndarray:
+    """What each channel's levels add to the luminance: (3, levels) float32."""
+    return RGB_TO_XYZ[1].astype(np.float32)[:, None] * linear_table(levels)
+
+
+def encoded_sum(values: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """Sum of what tables say of each channel's value, encoded as sRGB: uint16 (rows, W).
+
+    Args:
+        values: (rows, W, bands) uint8 or uint16, one band or three.
+        tables: (bands, levels) float32, linear light of each of the values that the type can have; the sum is clipped
+            to 0..1.
+    """
+    library = functions.library()
+    if library is not None:
+        return functions.luminance(library, values, tables, encode_curve())
+    y = np.zeros(values.shape[:2], np.float32)
+    for channel, table in enumerate(tables):
+        y += table[values[..., channel]]
     return encode(y, np.dtype(np.uint16))
 
 

@@ -226,6 +226,21 @@ def cell_sums(library: ctypes.CDLL, plane: np.ndarray, tops: np.ndarray, lefts: 
     return sums
 
 
+def luminance(library: ctypes.CDLL, values: np.ndarray, tables: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Sum of what tables (bands, levels) float32 have for each channel's value, encoded by a curve: uint16 (rows, W).
+
+    values: (rows, W, bands) uint8 or uint16, one band or three. curve: as in `Colours`.
+    """
+    rows, width, bands = values.shape
+    _check(bands in (1, 3) and values.dtype in (np.uint8, np.uint16), f"values {values.dtype} {values.shape}")
+    function = library.luminance_u8 if values.dtype == np.uint8 else library.luminance_u16
+    values, out = whole(values), np.empty((rows, width), np.uint16)
+    looked_up = _address(tables, np.float32, (bands, 1 << 8 * values.dtype.itemsize))
+    encoding = _curve(curve)
+    function(values.ctypes.data, rows * width, bands, looked_up, ctypes.byref(encoding), out.ctypes.data)
+    return out
+
+
 class HintSums:
     """Adds painted pixels to the cells that they lie in.
 
