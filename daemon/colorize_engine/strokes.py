@@ -65,9 +65,7 @@ def grew_from(stroke: Stroke, earlier: Stroke) -> bool:
 
 def _connected(covered: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """For each covered cell, in order, the number of the first cell of its stroke."""
-    number = np.full(covered.shape, -1)
-    number[covered] = np.arange(np.count_nonzero(covered))
-    pairs = np.concatenate([np.empty((0, 2), int), *_neighbours(number, ab)])
+    pairs = np.concatenate([np.empty((0, 2), int), *_neighbours(covered, ab[:, covered])])
     labels = np.arange(np.count_nonzero(covered))
     while True:
         least = labels.copy()
@@ -80,18 +78,19 @@ def _connected(covered: np.ndarray, ab: np.ndarray) -> np.ndarray:
         labels = least
 
 
-def _neighbours(number: np.ndarray, ab: np.ndarray) -> Iterator[np.ndarray]:
-    """Pairs (n, 2) of numbered cells that lie near each other and are of one colour."""
-    height, width = number.shape
+def _neighbours(covered: np.ndarray, ab: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs (n, 2) of covered cells, by their numbers, that lie near each other and are of one colour (2, N)."""
+    height, width = covered.shape
+    number = np.full((height + GAP, width + 2 * GAP), -1)  # with a border, so that no place lies outside
+    number[:height, GAP : GAP + width][covered] = np.arange(ab.shape[1])
+    places = np.flatnonzero(number >= 0)
     for dy in range(GAP + 1):
-        for dx in range(-GAP, GAP + 1):
-            if (dy, dx) <= (0, 0) or dy >= height or abs(dx) >= width:
-                continue
-            here = np.s_[: height - dy, max(-dx, 0) : width - max(dx, 0)]
-            there = np.s_[dy:, max(dx, 0) : width + min(dx, 0)]
-            alike = np.linalg.norm(ab[:, *here] - ab[:, *there], axis=0) <= SAME_COLOUR
-            pairs = np.stack([number[here], number[there]], -1)[alike]
-            yield pairs[(pairs >= 0).all(1)]
+        for dx in range(-GAP if dy else 1, GAP + 1):
+            there = number.ravel()[places + dy * number.shape[1] + dx]
+            here = np.flatnonzero(there >= 0)
+            there = there[here]
+            alike = np.linalg.norm(ab[:, here] - ab[:, there], axis=0) <= SAME_COLOUR
+            yield np.stack([here, there], -1)[alike]
 
 
 def _joined(cells: np.ndarray, ab: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

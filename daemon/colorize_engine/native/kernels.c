@@ -176,7 +176,7 @@ static float border(const float *table, float lightness, float hue) {
 /* Chroma within CHROMA_LIMIT; what is no number becomes gray. */
 static void limit(float *a, float *b) {
     const float huge = size_of(*a) + size_of(*b);
-    if (!(huge < 1.0f / 0.0f)) {
+    if (!(huge < __builtin_inff())) {
         *a = *b = 0.0f;
         return;
     }
