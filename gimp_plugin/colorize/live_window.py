@@ -15,7 +15,7 @@ from text import DOMAIN, _
 
 SPACING = 6
 ASIDE = 40  # pixels from the screen's corner
-WIDEST = 44  # characters of a sentence in a line
+WIDEST = 36  # characters of a sentence in a line
 STEPS = {"vividness": (1.0, 10.0, 0), "saturation": (0.05, 0.25, 2), "reach": (0.05, 0.25, 2)}  # small, large, digits
 SETTLE_MS, PATIENCE = 40, 250  # how often, and how many times it is asked, whether all colours have come
 
@@ -59,7 +59,10 @@ class LiveWindow:
 
     def _move_aside(self) -> None:
         """To the upper right of the screen, where it hides little of the photograph; Wayland places it by itself."""
-        area = Gdk.Display.get_default().get_monitor_at_window(self._window.get_window()).get_workarea()
+        display = Gdk.Display.get_default()
+        if display is None:
+            return
+        area = display.get_monitor_at_window(self._window.get_window()).get_workarea()
         width, _height = self._window.get_size()
         self._window.move(area.x + area.width - width - ASIDE, area.y + 2 * ASIDE)
 

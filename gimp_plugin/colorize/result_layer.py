@@ -114,9 +114,10 @@ class Result:
         return layer
 
     def layer_now(self) -> Gimp.Layer:
-        """The layer of the colours as it is, with its pixels; where there is none, an empty one. In an undo step, if any.
+        """The layer of the colours as it is, with its pixels; where there is none, an empty one.
 
-        For pixels that are written into it afterwards: what was painted on it is kept on a copy of it.
+        For pixels that are written into it afterwards: what was painted on it is kept on a copy of it. What has to be
+        changed for that is one undo step.
         """
         old = self._old
         if old is None:
