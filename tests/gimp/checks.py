@@ -1268,7 +1268,10 @@ def check_24_megapixels_of_16_bit(bench: Workbench) -> Facts:
 
 
 def checks() -> dict[str, Callable[[Workbench], Facts]]:
-    return {name: value for name, value in list(globals().items()) if name.startswith("check_")}
+    import live_checks
+
+    found = {**globals(), **vars(live_checks)}
+    return {name: value for name, value in found.items() if name.startswith("check_")}
 
 
 def run_all(folder: str, plug_in: str) -> None:

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.timeout(3600)  # the first test of a suite makes its GI
 
 CHECKS = [
     node.name
-    for node in ast.parse((Path(__file__).parent / "checks.py").read_text()).body
+    for module in ("checks.py", "live_checks.py")
+    for node in ast.parse((Path(__file__).parent / module).read_text()).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")
 ]
 LEVEL = 100 / 255  # of L: one step of 8 bits

@@ -63,6 +63,7 @@ class Service:
     def _serve(self) -> None:
         duties = {
             "launch": self._launch,
+            "kill": self._kill_now,
             "kill-when-working": self._kill,
             "kill-plug-in-when-working": self._kill_plug_in,
             "watch-plug-in": self._watch_plug_in,
@@ -88,6 +89,11 @@ class Service:
         environment = os.environ | {paths.STATE_VARIABLE: str(self.state)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
+        request.unlink()
+
+    def _kill_now(self, request: Path) -> None:
+        self._process.kill()
+        self._process.wait()
         request.unlink()
 
     def _kill(self, request: Path) -> None:
@@ -152,7 +158,13 @@ class Workshop:
         shutil.copytree(PLUG_IN / "colorize", self.plug_in, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(PLUG_IN / "colorize_client", self.plug_in / "colorize_client")
         shutil.copytree(vendored(), self.plug_in / "vendor")
-        for file in (HERE / "checks.py", HERE / "window.py", HERE.parent / "progress.py", REPOSITORY / "README.md"):
+        for file in (
+            HERE / "checks.py",
+            HERE / "live_checks.py",
+            HERE / "window.py",
+            HERE.parent / "progress.py",
+            REPOSITORY / "README.md",
+        ):
             shutil.copy(file, self.folder)
         shutil.copytree(PLUG_IN / "typings", self.folder / "typings")
         request = self.folder / "requests" / "launch"
