@@ -114,8 +114,8 @@ class LiveColours:
         """Begins to look and to ask, with the main loop."""
         GLib.timeout_add(TICK_MS, self._guarded(self._tick))
 
-    def _guarded(self, step: Callable[[], None]) -> Callable[..., bool]:
-        """A callback of the main loop; what it raises ends the session."""
+    def _guarded(self, step: Callable[[], None], again: bool = True) -> Callable[..., bool]:
+        """A callback of the main loop, once or again and again; what it raises ends the session."""
 
         def guarded(*_arguments: object) -> bool:
             if not self._is_over:
@@ -124,7 +124,7 @@ class LiveColours:
                 except Exception as error:  # noqa: BLE001 - the edge: the main loop would swallow it
                     self.failure = error
                     self._stop("")
-            return GLib.SOURCE_REMOVE if self._is_over else GLib.SOURCE_CONTINUE
+            return GLib.SOURCE_CONTINUE if again and not self._is_over else GLib.SOURCE_REMOVE
 
         return guarded
 
@@ -202,13 +202,10 @@ class LiveColours:
             if not self._colours.write(place, part.data):
                 self._withheld.append(place)
             if time.monotonic() - begun > AT_ONCE:
-                GLib.idle_add(self._guarded(self._receive_rest))
+                GLib.idle_add(self._guarded(self._receive, again=False))
                 break
         self._colours.show()
         self._report()
-
-    def _receive_rest(self) -> None:
-        self._receive()
 
     def _report(self) -> None:
         if self._filled:

@@ -178,8 +178,14 @@ def screen() -> Iterator[None]:
 
 @contextmanager
 def gimp(photo: str, layers: bool) -> Iterator[None]:
-    words = ["gimp", "--no-splash", "--batch-interpreter", "python-fu-eval", "-b"]
-    words += [LAYERS.format(photo=photo)] if layers else [SET_UP, photo]
+    with gimp_with(*([LAYERS.format(photo=photo)] if layers else [SET_UP, photo])):
+        yield
+
+
+@contextmanager
+def gimp_with(code: str, *files: str) -> Iterator[None]:
+    """GIMP in a window, after this Python code has run in it."""
+    words = ["gimp", "--no-splash", "--batch-interpreter", "python-fu-eval", "-b", code, *files]
     process = subprocess.Popen(["dbus-run-session", "--", *words], stdout=sys.stderr)
     try:
         yield
