@@ -35,10 +35,11 @@ from colorize_client.printable import printable
 from zmq.auth.thread import ThreadAuthenticator
 
 from colorize_daemon import devices
+from colorize_daemon.devices import Device
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.model_store import ModelStore
-from colorize_daemon.resources import return_large_pieces, share_processors
+from colorize_daemon.resources import importing, return_large_pieces, share_processors
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.systemd import Notifier, activated_socket
 from colorize_daemon.worker import Counters, Worker
@@ -172,7 +173,7 @@ def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[W
         Counters(),
         device=known,
         idle_seconds=60.0 * options.idle_unload or None,
-        warm_up=lambda: devices.chosen(options.device) if make_store is installed_models else known,
+        warm_up=lambda: _imported_engine(options.device) if make_store is installed_models else known,
     )
     try:
         yield worker
@@ -180,6 +181,11 @@ def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[W
         worker.queue.close()
         _end_worker(worker)
         outgoing.close()
+
+
+def _imported_engine(device: str) -> Device:
+    with importing():
+        return devices.chosen(device)
 
 
 def _end_worker(worker: Worker) -> None:

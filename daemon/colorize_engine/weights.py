@@ -222,7 +222,8 @@ def load(record: WeightsRecord) -> ServedNetwork:
     if digest(state) != record.sha256:
         raise BadWeights(f"{record.path} is damaged: its contents do not match its hash; install it again")
     try:
-        network = networks.build(record.recipe, record.config)
+        with networks.unset_parameters():
+            network = networks.build(record.recipe, record.config)
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError) as error:
         if memory_is_full(error):

@@ -21,7 +21,7 @@ from colorize_client.paths import StateFolder
 COMMAND_VARIABLE = "GIMP_COLORIZE_DAEMON"
 COMMAND_FILE = "daemon.json"  # written by install.sh beside the folder of this package
 LAUNCH_SECONDS = 60.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.01
 LOG_LINES = 12
 FOREIGN_VARIABLES = ("PYTHONHOME", "PYTHONPATH")  # of GIMP's own Python, which is not the service's
 EXIT_ALREADY_RUNNING = 3  # of gimp-colorize-daemon, when another one holds the lock

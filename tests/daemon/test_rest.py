@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import subprocess
@@ -73,6 +74,18 @@ def test_a_service_rests_once_and_works_on(state, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is mapped")
+def test_nothing_is_looked_through_for_garbage_while_an_engine_is_imported() -> None:
+    frozen = gc.get_freeze_count()
+    with resources.importing():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    gc.unfreeze()
+    with pytest.raises(ImportError), resources.importing():
+        raise ImportError(FULL)
+    assert gc.isenabled()
+
+
 def test_pages_of_files_leave_memory_and_come_back_as_they_were() -> None:
     code = """
 import hashlib, numpy, sys

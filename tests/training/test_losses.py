@@ -14,6 +14,14 @@ def test_bins_cover_the_colours_of_srgb() -> None:
     assert 240 <= len(CENTRES) <= 330
 
 
+def test_bins_are_the_cells_that_hold_colours_in_ascending_order() -> None:
+    cells = torch.unique(CENTRES, dim=0)
+    assert torch.equal(cells, CENTRES)  # each once, by a and then by b
+    steps = torch.linspace(0, 1, 52)
+    rgb = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, 1, -1)
+    assert torch.equal(cells, 10 * torch.unique(torch.round(srgb_to_lab(rgb)[1:, 0].T / 10), dim=0))
+
+
 def test_soft_encoding_is_a_distribution_around_the_nearest_bin(photograph) -> None:
     rgb = torch.from_numpy(photograph("coffee").rgb.transpose(2, 0, 1).copy())[None].float() / 255
     ab = srgb_to_lab(rgb)[:, 1:, ::8, ::8]

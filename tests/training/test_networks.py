@@ -74,6 +74,19 @@ def test_the_configuration_makes_the_same_network(name: str, network: ServedNetw
     again.load_state_dict(network.state_dict())
 
 
+def test_a_network_that_is_loaded_draws_no_random_numbers(name: str, network: ServedNetwork) -> None:
+    network.eval()
+    before = torch.get_rng_state()
+    with networks.unset_parameters():
+        loaded = networks.build(name.split()[0], network.metadata()).eval()
+    assert torch.equal(torch.get_rng_state(), before)
+    loaded.load_state_dict(network.state_dict(), strict=True)
+    with torch.no_grad():
+        ours, theirs = loaded(*inputs(64, 64)), network(*inputs(64, 64))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(loaded.buffers(), network.buffers(), strict=True))
+
+
 def test_folded_batch_norms_keep_the_function(name: str, network: ServedNetwork) -> None:
     network.eval()
     generator = torch.Generator().manual_seed(1)

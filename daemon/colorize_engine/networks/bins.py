@@ -8,6 +8,7 @@ from torch import Tensor
 from colorize_engine.colour.conversions import srgb_to_lab
 
 GRID = 10.0
+FARTHEST = 13  # cells from gray to any sRGB colour
 
 
 @cache
@@ -16,7 +17,9 @@ def bin_centres() -> Tensor:
     steps = torch.linspace(0, 1, 52)
     cube = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(3, 1, -1)
     ab = srgb_to_lab(cube)[1:, 0].T  # (N, 2)
-    return torch.unique(torch.round(ab / GRID), dim=0) * GRID
+    used = torch.zeros(2 * FARTHEST + 1, 2 * FARTHEST + 1, dtype=torch.bool)
+    used[tuple((torch.round(ab / GRID).long() + FARTHEST).T)] = True  # `unique` would sort for a fifth of a second
+    return (used.nonzero() - FARTHEST).contiguous() * GRID
 
 
 def annealed_mean(logits: Tensor, temperature: float, centres: Tensor) -> Tensor:
