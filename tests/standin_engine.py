@@ -1,7 +1,7 @@
 """A small honest engine for tests of the service and the command line: its colours are those that a test can compute.
 
-In RGB, red is raised and blue lowered by `TINT * saturation`, and hints replace the colour of their own pixels, less
-those that are kept. As chroma it is a smooth function of lightness inside the sRGB gamut. Models with other names
+Chroma is a smooth function of lightness inside the sRGB gamut, RGB has that chroma and the lightness of the photograph.
+There hints replace the colour of their own pixels, less those that are kept. Models with other names
 misbehave on purpose, one way each.
 """
 
@@ -19,12 +19,12 @@ from colorize_client.errors import BadPicture, BadWeights
 from colorize_daemon.model_store import ModelStore
 from colorize_engine.colour.constants import AB16_SCALE
 from colorize_engine.colour.rows import linear_table
+from reference_colour import merge
 
-TINT = 20
 WARMTH = 8.0  # a and b at middle lightness
 BAND_ROWS = 64
 SLOW_STEPS = 600  # of a twentieth of a second each
-REFUSED_WIDTH = 33  # of pictures, in columns
+REFUSED_WIDTH, DEADLY_WIDTH = 33, 35  # of pictures, in columns
 CRASHED = "crashed"  # a file in the service's folder once "crash-once" has crashed
 
 Check = Callable[[], None]
@@ -85,22 +85,22 @@ def paint(
     kept: HintTiles | None = None,
 ) -> np.ndarray:
     """The colours (H, W, channels) of rows of gray that begin at row `top` of the picture."""
+    light = lightness(gray)
+    chroma = saturation * WARMTH * light * (100.0 - light) / 2500.0
+    ab = np.round(AB16_SCALE * np.stack([chroma, chroma], axis=-1)).astype("<i2")
     if layout == "ab16":
-        light = lightness(gray)
-        chroma = saturation * WARMTH * light * (100.0 - light) / 2500.0
-        return np.round(AB16_SCALE * np.stack([chroma, chroma], axis=-1)).astype("<i2")
-    eight = (gray if gray.dtype == np.uint8 else gray // 257).astype(np.int16)
-    tint = int(TINT * saturation)
-    plain = np.stack([eight + tint, eight, eight - tint], axis=-1).clip(0, 255).astype(np.uint8)
+        return ab
+    dtype = np.dtype("<u2" if layout == "rgb16" else "u1")
+    plain = merge(gray, ab, dtype)
     picture = plain.copy()
     for place, painted in _tiles(hints, top):
         part, there = _common(picture, painted, *place)
-        part[there[..., 3] > 0] = there[there[..., 3] > 0][:, :3]
+        part[there[..., 3] > 0] = there[there[..., 3] > 0][:, :3].astype(dtype) * (257 if layout == "rgb16" else 1)
     for place, painted in _tiles(kept, top):
         part, there = _common(picture, painted, *place)
         unhinted, _ = _common(plain, painted, *place)
         part[there[..., 3] > 0] = unhinted[there[..., 3] > 0]
-    return picture if layout == "rgb8" else picture.astype("<u2") * 257
+    return picture
 
 
 def lightness(gray: np.ndarray) -> np.ndarray:
@@ -130,6 +130,8 @@ class StandIn:
     def set_image(self, gray: np.ndarray, check: Check) -> Embedding:
         if gray.shape[1] == REFUSED_WIDTH:
             raise BadPicture("the test wants this one refused")
+        if gray.shape[1] == DEADLY_WIDTH:
+            os._exit(9)
         if self.name == "slow":
             _wait(check)
         if self.name == "deaf":

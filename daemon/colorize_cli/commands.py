@@ -26,7 +26,6 @@ def colorize(
     """Colour the pictures; returns how many failed, with `problems` found before. Raises KeyboardInterrupt."""
     from colorize_cli.pipeline import Settings, colorize_all  # libvips loads here: `status` need not wait for it
     from colorize_cli.report import Report
-    from colorize_cli.retry import RetryingClient
 
     failed = sum(not isinstance(problem, LinkedFolder) for problem in problems)
     report = Report(len(jobs) + failed, as_json, options.model)
@@ -36,8 +35,7 @@ def colorize(
                 report.passed_over(problem)
             else:
                 report.failed(problem.path, problem.reason, "picture")
-        with RetryingClient(report.starting) as service:
-            colorize_all(list(jobs), Settings(options, hints, kept, overwrite), service, report)
+        colorize_all(list(jobs), Settings(options, hints, kept, overwrite), report)
         report.summarize()
     except PictureError as problem:
         report.refused(problem)

@@ -1,34 +1,34 @@
-"""A list of pictures through the service: the next one is read and the last one written while one is coloured."""
+"""A list of pictures through the service: while some are coloured, others are read and written."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from time import monotonic
-from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from colorize_client import ColorizeError, HintTiles, Options, Picture
 from colorize_client.errors import (
     BadOptions,
     BadWeights,
+    Cancelled,
     NoDevice,
     NoWeights,
     ProtocolError,
     ServiceError,
     UnknownModel,
 )
-from colorize_engine.colour.rows import merge
 
 from colorize_cli.finished import is_finished
 from colorize_cli.hintfile import Strokes, read_strokes
+from colorize_cli.lanes import Lanes, Outcome
 from colorize_cli.photograph import Photograph, Result
 from colorize_cli.plan import Job
 from colorize_cli.problems import PictureError
 from colorize_cli.reading import read_photograph
-from colorize_cli.retry import RetryingClient
+from colorize_cli.retry import RetryingClient, Turns
 from colorize_cli.writing import check_fits, check_target, write_result
 
 # What no other picture would escape either.
@@ -36,10 +36,10 @@ HOPELESS = (ServiceError, ProtocolError, UnknownModel, NoWeights, BadWeights, No
 _DTYPES = {np.dtype(np.uint8): "u8", np.dtype(np.uint16): "u16"}
 _NO_HINTS = "the hints picture is transparent everywhere, so no hints were used"
 _NOTHING_KEPT = "the picture of what to keep is transparent everywhere, so nothing was kept"
-_AB16 = np.dtype("<i2")
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
+_LAYOUTS = {np.dtype(np.uint8): "rgb8", np.dtype(np.uint16): "rgb16"}
+# Pictures on their way: two in the service, which works on two small ones at once, and one that is read or written.
+AT_ONCE = 3
+_READING = Lock()  # one at a time: what decoders complain of, libvips keeps for all threads together
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ class Done:
 
 
 class Listener(Protocol):
-    """Is told, in the main thread, how the work goes."""
+    """Is told, in the main thread, how the work goes; of the ends of pictures in their order."""
+
+    def starting(self) -> None: ...
 
     def progress(self, job: Job, stage: str, fraction: float) -> None: ...
 
@@ -88,31 +90,91 @@ class _Task:
     notes: tuple[str, ...]
 
 
-def colorize_all(jobs: list[Job], settings: Settings, service: RetryingClient, listener: Listener) -> None:
+def colorize_all(jobs: list[Job], settings: Settings, listener: Listener) -> None:
     """Colour every picture, telling `listener` of each; a picture that fails does not stop the others.
 
     Raises ColorizeError where the service fails in a way that would meet every other picture too; pictures that were
     not reached are then not reported. PictureError, before any is coloured, where a picture of strokes is at fault.
     """
     hints, kept = (None if path is None else read_strokes(path) for path in (settings.hints, settings.kept))
-    with _Writer(listener, settings.overwrite) as writer:
-        for job, reading in _one_ahead(lambda job: _prepare(job, hints, kept, settings.overwrite), jobs):
-            started = monotonic()
-            try:
-                task = reading.result()
-                if task is None:
-                    listener.skipped(job)
-                    continue
-                with _within_memory(job.source):
-                    result, summary = _colour(job, task, settings.options, service, listener)
-            except PictureError as problem:
-                listener.failed(job.source, problem.reason, "picture")
-            except ColorizeError as error:
-                listener.failed(job.source, str(error), error.code, error.detail)
-                if isinstance(error, HOPELESS):
-                    raise
-            else:
-                writer.write(job, result, task.notes, started, summary)
+    turns = Turns()
+
+    @contextmanager
+    def lane() -> Iterator[Callable[[Job], Done | None]]:
+        with RetryingClient(turns, lambda: lanes.tell(listener.starting)) as service:
+            yield _Lane(lanes, service, settings, hints, kept, listener).result
+
+    lanes: Lanes[Job, Done | None] = Lanes(jobs, lane, AT_ONCE)
+    try:
+        for outcome in lanes.outcomes():
+            _tell(outcome, listener)
+    finally:
+        for outcome in lanes.stop():
+            if outcome.value is not None:  # it was coloured and written, and the next run will find it
+                listener.done(outcome.value)
+
+
+def _tell(outcome: Outcome[Job, Done | None], listener: Listener) -> None:
+    """Say what came of a picture; what no other picture would escape is raised."""
+    job, error = outcome.item, outcome.error
+    if isinstance(error, PictureError):
+        listener.failed(job.source, error.reason, "picture")
+    elif isinstance(error, ColorizeError):
+        listener.failed(job.source, str(error), error.code, error.detail)
+        if isinstance(error, HOPELESS):
+            raise error
+    elif error is not None:
+        raise error
+    elif outcome.value is None:
+        listener.skipped(job)
+    else:
+        listener.done(outcome.value)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """Takes pictures all the way, one after the other, in a thread."""
+
+    lanes: Lanes[Job, Done | None]
+    service: RetryingClient
+    settings: Settings
+    hints: Strokes | None
+    kept: Strokes | None
+    listener: Listener
+
+    def result(self, job: Job) -> Done | None:
+        """What was coloured and written; None where the result is there already. PictureError, ColorizeError."""
+        task = _prepare(job, self.hints, self.kept, self.settings.overwrite)
+        if task is None:
+            return None
+        started = monotonic()
+        with _within_memory(job.source):
+            result, summary = self._colour(job, task)
+        with self.lanes.whole():
+            written = _write(result, job, self.settings.overwrite)
+        size, notes = task.photograph, (*task.notes, *result.notes(), *summary.get("notes", ()))
+        done = Done(job, size.width, size.height, result.depth, monotonic() - started, summary, notes)
+        return done if written else None
+
+    def _colour(self, job: Job, task: _Task) -> tuple[Result, dict[str, Any]]:
+        result = Result(task.photograph, job.format)
+        pixels = result.pixels.dtype
+
+        def take(y: int, rows: int, data: bytes) -> None:
+            self._check()
+            band = np.frombuffer(data, pixels.newbyteorder("<")).reshape(rows, task.photograph.width, 3)
+            result.upright[y : y + rows] = band
+
+        def progress(stage: str, fraction: float) -> None:
+            self._check()
+            self.lanes.tell(lambda: self.listener.progress(job, stage, fraction))
+
+        options, layout = self.settings.options, _LAYOUTS[pixels]
+        return result, self.service.colorize(task.picture, task.hints, task.kept, options, layout, take, progress)
+
+    def _check(self) -> None:
+        if self.lanes.stopping:
+            raise Cancelled
 
 
 def _prepare(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | None, overwrite: bool) -> _Task | None:
@@ -120,7 +182,7 @@ def _prepare(job: Job, hint_strokes: Strokes | None, kept_strokes: Strokes | Non
 
     None where the result is there already.
     """
-    with _within_memory(job.source):
+    with _READING, _within_memory(job.source):
         return None if not overwrite and is_finished(job) else _read(job, hint_strokes, kept_strokes, overwrite)
 
 
@@ -156,92 +218,14 @@ def _painted(strokes: Strokes | None, photograph: Photograph) -> HintTiles | Non
         raise PictureError(photograph.path, str(problem)) from problem
 
 
-def _colour(
-    job: Job, task: _Task, options: Options, service: RetryingClient, listener: Listener
-) -> tuple[Result, dict[str, Any]]:
-    result, gray = Result(task.photograph, job.format), task.photograph.gray
-
-    def take(y: int, rows: int, data: bytes) -> None:
-        ab = np.frombuffer(data, _AB16).reshape(rows, task.photograph.width, 2)
-        result.upright[y : y + rows] = merge(gray[y : y + rows], ab, result.pixels.dtype)
-
-    def progress(stage: str, fraction: float) -> None:
-        listener.progress(job, stage, fraction)
-
-    return result, service.colorize(task.picture, task.hints, task.kept, options, take, progress)
-
-
-def _one_ahead(work: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Value]]]:
-    """Each item with the future of its work, which runs in a thread that is one item ahead of the caller."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
-        ready: tuple[Item, Future[Value]] | None = None
-        for item in items:
-            following = (item, pool.submit(work, item))
-            if ready is not None:
-                yield ready
-            ready = following
-        if ready is not None:
-            yield ready
-
-
 def _write(result: Result, job: Job, overwrite: bool) -> bool:
     """Write a result; False where another run has written it meanwhile."""
     try:
         with _within_memory(job.target):
             write_result(result, job.target, overwrite)
     except PictureError as problem:
-        if isinstance(problem.__cause__, FileExistsError) and is_finished(job):
-            return False
-        raise
+        with _READING:
+            if isinstance(problem.__cause__, FileExistsError) and is_finished(job):
+                return False
+        raise PictureError(job.source, f"the result {problem}") from problem
     return True
-
-
-class _Writer:
-    """Writes one result while the next is made; leaving the block waits for the last, also after an interruption."""
-
-    def __init__(self, listener: Listener, overwrite: bool) -> None:
-        self._listener = listener
-        self._overwrite = overwrite
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._pending: tuple[Future[bool], Done, float] | None = None
-
-    def write(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
-        """Start writing; the outcome of the one before is reported first, so that two at most are in memory."""
-        try:
-            self._settle()
-        finally:  # also where that could not be told: what was coloured is written
-            self._begin(job, result, notes, started, summary)
-
-    def _begin(self, job: Job, result: Result, notes: tuple[str, ...], started: float, summary: dict[str, Any]) -> None:
-        photograph = result.photograph
-        notes += (*result.notes(), *summary.get("notes", ()))
-        done = Done(job, photograph.width, photograph.height, result.depth, 0.0, summary, notes)
-        writing = self._pool.submit(_write, result, job, self._overwrite)
-        self._pending = (writing, done, started)
-
-    def _settle(self) -> None:
-        """Wait for the result being written, and report it."""
-        if self._pending is None:
-            return
-        writing, done, started = self._pending
-        self._pending = None
-        try:
-            written = writing.result()
-        except PictureError as problem:
-            self._listener.failed(done.job.source, f"the result {problem}", "picture")
-            return
-        if written:
-            self._listener.done(replace(done, seconds=monotonic() - started))
-        else:
-            self._listener.skipped(done.job)
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._settle()
-        finally:
-            self._pool.shutdown()

