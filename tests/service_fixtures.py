@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -111,9 +112,12 @@ def dealer(shared_state: StateFolder) -> Iterator[Dealer]:
 
 
 @contextmanager
-def running_server(endpoint: str, store: ModelStore | None = None, **options: object) -> Iterator[Worker]:
+def running_server(
+    endpoint: str, store: ModelStore | None = None, of_worker: dict[str, Any] | None = None, **options: object
+) -> Iterator[Worker]:
     """A server in a thread of this process, for settings that the command line does not have."""
-    worker = Worker(store or make_store(), EmbeddingCache(1 << 28), JobQueue(), OutgoingQueue(), Counters())
+    parts = (store or make_store(), EmbeddingCache(1 << 28), JobQueue(), OutgoingQueue(), Counters())
+    worker = Worker(*parts, **(of_worker or {}))
     with zmq.Context() as context, open_router(context) as router:
         router.bind(endpoint)
         server = Server(router, worker, {}, **options)
@@ -124,6 +128,7 @@ def running_server(endpoint: str, store: ModelStore | None = None, **options: ob
         finally:
             server.request_stop()
             thread.join(PATIENCE)
+            worker.ended(1.0)  # or it would find its way to the server closed
             worker.outgoing.close()
             router.linger = 0
     assert not thread.is_alive()

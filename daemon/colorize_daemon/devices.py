@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from colorize_daemon.resources import cores
 
 CPU_FACTS = Path("/proc/cpuinfo")
 # What makers add to a name: trademarks, the clock, and how many cores the whole processor has.
@@ -55,7 +56,7 @@ def _card() -> str:
 
 def processor() -> str:
     """The CPU's name and the cores that this process may use, as "AMD EPYC 7763, 2 cores"."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     return f"{_model()}, {count} {'core' if count == 1 else 'cores'}"
 
 

@@ -16,6 +16,8 @@ MAX_WAITING = 16  # jobs
 MAX_WAITING_BYTES = 2 << 30  # of uploaded planes and hints in waiting jobs
 UNSENT_BYTES = 16 << 20  # bands that one job may have waiting for its client; then the worker waits
 CHECK_SECONDS = 0.1  # how soon a waiting worker sees that its job was stopped
+# Pixels of a picture that is worked on beside another: two of them need no more memory than one that has twice as many.
+SMALL_PIXELS = 12_600_000
 
 
 class Job:
@@ -55,10 +57,17 @@ class Job:
 
 
 class JobQueue:
-    """Waiting jobs, first come first served, bounded in number and bytes."""
+    """Waiting jobs, first come first served, bounded in number and bytes; and the jobs that were taken, until `done`.
+
+    Attributes:
+        at_once: how many jobs may be taken at the same time: those of several clients, each with a small picture of
+            its own.
+    """
 
     def __init__(self) -> None:
+        self.at_once = 1
         self._jobs: deque[Job] = deque()
+        self._taken: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
 
@@ -70,13 +79,38 @@ class JobQueue:
             if self._jobs and sum(each.nbytes for each in self._jobs) + job.nbytes > MAX_WAITING_BYTES:
                 raise Busy(f"the waiting pictures hold {MAX_WAITING_BYTES} bytes already")
             self._jobs.append(job)
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def take(self, seconds: float | None) -> Job | None:
-        """The next job, None after so many seconds without one or once the queue is closed."""
+    def take(self, seconds: float | None, beside: bool = False) -> Job | None:
+        """The next job once its turn has come, None after so many seconds without one or once the queue is closed.
+
+        Beside: only while another job is being done.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed, seconds)
-            return self._jobs.popleft() if self._jobs and not self._closed else None
+            self._changed.wait_for(lambda: self._closed or self._has_turn(beside), seconds)
+            if self._closed or not self._has_turn(beside):
+                return None
+            self._taken.append(self._jobs.popleft())
+            self._changed.notify_all()
+            return self._taken[-1]
+
+    def _has_turn(self, beside: bool) -> bool:
+        """Whether the first of the waiting jobs can be begun."""
+        if not self._jobs or not self._taken:
+            return bool(self._jobs) and not beside
+        room = len(self._taken) < self.at_once
+        return room and all(_go_together(self._jobs[0], other) for other in self._taken)
+
+    def done(self, job: Job) -> None:
+        """Says that a job that was taken is over."""
+        with self._changed:
+            self._taken.remove(job)
+            self._changed.notify_all()
+
+    def taken(self) -> list[Job]:
+        """The jobs that are being done."""
+        with self._changed:
+            return list(self._taken)
 
     def remove(self, job: Job) -> bool:
         """Takes a job out again; False where the worker has it already."""
@@ -84,6 +118,7 @@ class JobQueue:
             if job not in self._jobs:
                 return False
             self._jobs.remove(job)
+            self._changed.notify_all()
             return True
 
     def close(self) -> None:
@@ -97,6 +132,13 @@ class JobQueue:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+
+def _go_together(one: Job, other: Job) -> bool:
+    """A client is answered in the order of its requests, and what is kept of a picture is of one job at a time."""
+    pictures = [job.request.image for job in (one, other)]
+    small = all(picture.width * picture.height <= SMALL_PIXELS for picture in pictures)
+    return small and one.client != other.client and pictures[0].key != pictures[1].key
 
 
 @dataclass(frozen=True)

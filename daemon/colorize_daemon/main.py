@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zmq
 import zmq.auth
@@ -39,7 +39,7 @@ from colorize_daemon.devices import Device
 from colorize_daemon.embedding_cache import EmbeddingCache
 from colorize_daemon.jobs import JobQueue, OutgoingQueue
 from colorize_daemon.model_store import ModelStore
-from colorize_daemon.resources import importing, return_large_pieces, share_processors
+from colorize_daemon.resources import importing, return_large_pieces
 from colorize_daemon.server import LINGER_MS, STOP_SECONDS, Server, open_router
 from colorize_daemon.systemd import Notifier, activated_socket
 from colorize_daemon.worker import Counters, Worker
@@ -70,7 +70,6 @@ def main(arguments: Sequence[str] | None = None, make_store: StoreFactory | None
     """
     options = _parser().parse_args(arguments)
     os.umask(0o077)
-    share_processors()
     return_large_pieces()
     try:
         return _serve(options, make_store or installed_models)
@@ -144,7 +143,7 @@ def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
         worker = enter(_worker(options, make_store))
         router, endpoint = enter(_bound(enter(_context()), state, options, handed_over))
         about = {"version": VERSION, "endpoint": endpoint, "log": str(state.log)}
-        server = Server(router, worker, about, tick=lambda: _tick(server, state, notifier))
+        server = Server(router, worker, about, tick=lambda: _tick(server, worker, state, notifier))
         enter(_signals(server))
         enter(_announced(state, endpoint))
         notifier.send("READY=1")
@@ -154,8 +153,9 @@ def _serve(options: argparse.Namespace, make_store: StoreFactory) -> int:
     return 0
 
 
-def _tick(server: Server, state: StateFolder, notifier: Notifier) -> None:
+def _tick(server: Server, worker: Worker, state: StateFolder, notifier: Notifier) -> None:
     notifier.tick()
+    worker.processors.look()
     if not state.service_lock.exists():  # the state folder was removed: nobody could find this service any more
         log.warning("%s is gone", state.path)
         server.request_stop()
@@ -173,7 +173,7 @@ def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[W
         Counters(),
         device=known,
         idle_seconds=60.0 * options.idle_unload or None,
-        warm_up=lambda: _imported_engine(options.device) if make_store is installed_models else known,
+        **_engine(options.device) if make_store is installed_models else {"warm_up": lambda: known},
     )
     try:
         yield worker
@@ -183,16 +183,24 @@ def _worker(options: argparse.Namespace, make_store: StoreFactory) -> Iterator[W
         outgoing.close()
 
 
-def _imported_engine(device: str) -> Device:
-    with importing():
-        return devices.chosen(device)
+def _engine(device: str) -> dict[str, Callable[..., Any]]:
+    """What the worker has of the engine, which is imported by its thread."""
+
+    def warm_up() -> Device:
+        with importing():
+            return devices.chosen(device)
+
+    def use_threads(count: int) -> None:
+        from colorize_engine import colorizer
+
+        colorizer.use_threads(count)
+
+    return {"warm_up": warm_up, "use_threads": use_threads}
 
 
 def _end_worker(worker: Worker) -> None:
     """Lets the worker end; one that is deep in the engine is not waited for, the process ends over it."""
-    if worker.thread.is_alive():
-        worker.thread.join(WORKER_SECONDS)
-    if worker.thread.is_alive():
+    if not worker.ended(WORKER_SECONDS):
         logging.shutdown()
         os._exit(0)  # a normal end would tear the interpreter down under the running thread
 

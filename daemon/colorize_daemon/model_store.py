@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from colorize_client.errors import BadWeights, NoWeights, UnknownModel
@@ -41,6 +42,7 @@ class ModelStore:
         self._loaded: dict[str, tuple[str, Colorizer]] = {}
         self._damaged: dict[Path, int] = {}  # files, with when they changed last
         self._noted: set[str] = set()
+        self._loading = Lock()
 
     def find(self, name: str) -> WeightsRecord:
         """The weights of this name, "" for the default; UnknownModel or NoWeights."""
@@ -81,9 +83,10 @@ class ModelStore:
 
     def get(self, record: WeightsRecord) -> Colorizer:
         """The colorizer of these weights, loaded again where the file's content changed."""
-        if not self.is_loaded(record):
-            self._loaded[record.name] = (record.sha256, self._checked(record))
-        return self._loaded[record.name][1]
+        with self._loading:
+            if not self.is_loaded(record):
+                self._loaded[record.name] = (record.sha256, self._checked(record))
+            return self._loaded[record.name][1]
 
     def _checked(self, record: WeightsRecord) -> Colorizer:
         try:
@@ -97,7 +100,8 @@ class ModelStore:
         return self.find(record.name).path != record.path
 
     def unload(self) -> None:
-        self._loaded.clear()
+        with self._loading:
+            self._loaded.clear()
         gc.collect()
         self._release()
 

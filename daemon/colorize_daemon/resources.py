@@ -9,22 +9,81 @@ import os
 import re
 import resource
 import sys
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 LARGE = 4 << 20  # bytes
+LOOK_SECONDS = 0.5  # between looks at what other programs do
+LOOKS = 3
 _MMAP_THRESHOLD = -3  # mallopt(3)
 
 
 def share_processors() -> None:
-    """Lets torch's threads fall asleep soon where they wait for each other; to be called before torch is imported.
+    """Lets threads fall asleep soon where they wait for each other; to be called before numpy and torch are imported.
 
     GNU's OpenMP, which torch's packages for Linux carry, lets them spin for milliseconds. With GIMP or a browser at
     work on one of two processors, they spin away the time that the late one needs: a changed stroke took 0.9 to 7 s
     where it takes 0.4 with this count (`tests/bench/run --busy 1`). Alone, this count costs nothing; 0 costs a half.
+
+    numpy's OpenBLAS has threads of its own, which spin for 25 ms after each small product that needs none of them: a
+    sixth of all that the service computed for a folder.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Processors:
+    """How many of the processors other programs leave free; all of them where the system does not say.
+
+    Args:
+        facts: the system's counters, see proc_stat(5).
+    """
+
+    def __init__(self, facts: Path = Path("/proc/stat")) -> None:
+        self.count, self._facts = cores(), facts
+        self._looks: deque[tuple[float, float]] = deque([self._now()], maxlen=LOOKS)
+
+    def look(self) -> None:
+        """Looks again, if the last look was long enough ago; to be called at least once a second."""
+        if time.monotonic() - self._looks[-1][0] >= LOOK_SECONDS:
+            self._looks.append(self._now())
+
+    def free(self) -> int:
+        """1 or more: all but those that others used, without pause, between each of the last looks.
+
+        Without pause, since a client is busy just before it asks, and waits then.
+        """
+        self.look()
+        looks = list(self._looks)
+        if len(looks) < LOOKS:
+            return self.count
+        used = min((b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(looks[:-1], looks[1:], strict=True))
+        return min(self.count, max(1, round(self.count - used)))
+
+    def _now(self) -> tuple[float, float]:
+        """This moment, and the seconds of processor time that others have had so far.
+
+        What a program of low priority has, it will give; what another system on the same machine takes, is not there.
+        """
+        try:
+            text = self._facts.read_text(encoding="ascii")
+        except OSError:  # not Linux
+            return time.monotonic(), 0.0
+        allowed = os.sched_getaffinity(0)
+        ticks = sum(sum(map(int, counts)) for number, *counts in _TICKS.findall(text) if int(number) in allowed)
+        return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
+# Of each processor: in user mode, in the system, in both kinds of interrupts, and taken by other systems.
+_TICKS = re.compile(r"^cpu(\d+) (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+) (\d+)", re.MULTILINE)
 
 
 @contextmanager

@@ -451,6 +451,12 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def use_threads(count: int) -> None:
+    """Let torch compute on so many threads in what this thread asks of it from here on."""
+    if torch.get_num_threads() != count:  # to set it costs what torch has kept ready
+        torch.set_num_threads(count)
+
+
 def card_name() -> str:
     """The name of the card that "cuda" means; "" where its driver fails, which loading a model will say."""
     try:
