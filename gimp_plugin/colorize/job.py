@@ -19,7 +19,6 @@ from version import CLIENT
 
 if TYPE_CHECKING:  # imported where a photograph is read: a new hint layer need not wait for it
     from colorize_client import HintTiles, Picture
-    from colorize_client.client import OnBand
 
 
 def colorize(
@@ -38,7 +37,7 @@ def colorize(
     result = Result(what, hints, settings, kept)
     hint_tiles, kept_tiles = (_tiles(painted, what.layer) for painted in (hints, kept))
     summary = _ask(picture_of(what), hint_tiles, kept_tiles, result)
-    layer = result.finish(summary["model"].get("title") or summary["model"]["name"])
+    layer = result.finish(summary["model"].get("title") or summary["model"]["name"], summary.get("state", ""))
     Gimp.progress_end()
     Gimp.displays_flush()
     return layer, [*(_(note) for note in summary.get("notes", [])), *result.notes]
@@ -81,20 +80,17 @@ def _outside(hints: HintTiles | None, width: int, result: Result) -> HintTiles |
 
 def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, result: Result) -> dict[str, Any]:
     from colorize_client import connect
+    from colorize_client.live import Held, LiveSession
 
     outside = _outside(hints, picture.width, result)
     progress = Progress(Gimp.progress_set_text, Gimp.progress_update, requests=2 if outside else 1)
     progress("queued", 0.0)
+    options, layout = result.settings.options, result.layout
     with connect(client=CLIENT) as service:
-
-        def colorize(these: HintTiles | None, write: OnBand) -> dict[str, Any]:
-            options, layout = result.settings.options, result.layout
-            return service.colorize(
-                picture, these, options, kept=kept, layout=layout, on_band=write, on_progress=progress
-            )
-
-        summary = colorize(hints, result.write)
+        session = LiveSession(service, picture, layout, result.held())
+        summary = session.run(hints, options, kept, result.write, progress)
         if outside:
             progress.next_request()
-            colorize(outside, result.write_outside)
+            session = LiveSession(service, picture, layout, Held(picture.width, picture.height))
+            session.run(outside, options, kept, result.write_outside, progress)
         return summary

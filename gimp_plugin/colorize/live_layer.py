@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 
 import layers
 import selection
+import tiles
 from edits import selected, undo_step
 from gi.repository import Babl, Gegl, Gimp
 from result_layer import BABL_FORMATS, Result
 from selection import NOTHING, Part
-from tiles import SIDE, Rectangle
+from tiles import Rectangle
 from watching import Watched
 
 ALL = 255
@@ -33,6 +34,7 @@ class LiveLayer:
         self._own = Babl.get_name(self.layer.get_format())
         self._size = self.layer.get_width(), self.layer.get_height()
         self._before = self._own_buffer()
+        self._tiles = set(tiles.cut(*self._size))
         self._replaced: set[Rectangle] = set()
         self._shown: list[Rectangle] = []
         self._limit: _Limit | None = None
@@ -65,10 +67,10 @@ class LiveLayer:
     def write(self, place: Rectangle, pixels: bytes) -> bool:
         """Pixels in the result's layout, seen after `show`. Returns whether the selection let all of them through."""
         buffer = self.layer.get_buffer()
-        for part in _aligned(place):
-            if part not in self._replaced:
-                _copy(buffer, self._before, part)
-                self._replaced.add(part)
+        for tile in tiles.cut(*self._size) if place not in self._tiles else [place]:
+            if tile not in self._replaced and tiles.meet(tile, place):
+                _copy(buffer, self._before, tile)
+                self._replaced.add(tile)
         everywhere = self._limit is None or self._limit.write(buffer, place, self._format, pixels)
         if self._limit is None:
             buffer.set(_rectangle(place), self._format, pixels)
@@ -93,13 +95,9 @@ class LiveLayer:
         after = self._own_buffer()
         self._move(self.layer.get_buffer(), after)
         self._put_back()
-        with undo_step(self._result.image), selected(self._result.image, self.layer, self._box()):
-            shadow = self.layer.get_shadow_buffer()
-            _copy(self.layer.get_buffer(), shadow, self._box())
-            self._move(after, shadow)
-            shadow.flush()
-            self.layer.merge_shadow(True)
-            self.layer.update(0, 0, *self._size)
+        with undo_step(self._result.image):
+            self._move(after, self.layer.get_shadow_buffer())
+            self._result.merge(self.layer, self._replaced)
             self._result.rename(self.layer, model_title)
             self._result.record(self.layer, state)
         Gimp.displays_flush()
@@ -117,15 +115,6 @@ class LiveLayer:
     def _move(self, source: Gegl.Buffer, target: Gegl.Buffer) -> None:
         for place in self._replaced:
             _copy(source, target, place)
-
-    def _box(self) -> Rectangle:
-        """What holds all tiles that were replaced; for a layer that is larger than its image, all of it."""
-        image, (_, dx, dy) = self._result.image, self.layer.get_offsets()
-        if dx < 0 or dy < 0 or dx + self._size[0] > image.get_width() or dy + self._size[1] > image.get_height():
-            return 0, 0, *self._size
-        left, top = (min(place[axis] for place in self._replaced) for axis in (0, 1))
-        right, bottom = (max(place[axis] + place[axis + 2] for place in self._replaced) for axis in (0, 1))
-        return left, top, min(right, self._size[0]) - left, min(bottom, self._size[1]) - top
 
 
 class _Limit:
@@ -179,13 +168,11 @@ class StrokesBefore:
 
 def _full_tiles(layer: Gimp.Layer) -> Iterator[tuple[Rectangle, bytes]]:
     """The tiles of a layer that hold any but zeros, in its own format."""
-    buffer, width, height = layer.get_buffer(), layer.get_width(), layer.get_height()
-    for y in range(0, height, SIDE):
-        for x in range(0, width, SIDE):
-            place = (x, y, min(SIDE, width - x), min(SIDE, height - y))
-            pixels = buffer.get(_rectangle(place), 1.0, None, Gegl.AbyssPolicy.NONE)
-            if pixels.count(0) != len(pixels):
-                yield place, pixels
+    buffer = layer.get_buffer()
+    for place in tiles.cut(layer.get_width(), layer.get_height()):
+        pixels = buffer.get(_rectangle(place), 1.0, None, Gegl.AbyssPolicy.NONE)
+        if pixels.count(0) != len(pixels):
+            yield place, pixels
 
 
 def _replace(layer: Gimp.Layer, kept: dict[Rectangle, bytes]) -> None:
@@ -207,10 +194,3 @@ def _rectangle(place: Rectangle) -> Gegl.Rectangle:
 
 def _copy(source: Gegl.Buffer, target: Gegl.Buffer, place: Rectangle) -> None:
     source.copy(_rectangle(place), Gegl.AbyssPolicy.NONE, target, _rectangle(place))
-
-
-def _aligned(place: Rectangle) -> list[Rectangle]:
-    """The squares of `SIDE` that a rectangle touches; beyond the layer there is nothing to copy."""
-    x, y, w, h = place
-    columns, rows = range(x // SIDE * SIDE, x + w, SIDE), range(y // SIDE * SIDE, y + h, SIDE)
-    return [(left, top, SIDE, SIDE) for top in rows for left in columns]

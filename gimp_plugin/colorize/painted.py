@@ -48,12 +48,8 @@ class Painted:
     def _update(self, layer: Gimp.Layer, box: Rectangle) -> Rectangle | None:
         dx, dy = pixels.offset_between(self._photo, layer)
         x, y, w, h = box[0] - dx, box[1] - dy, box[2], box[3]
-        width, height = self._photo.get_width(), self._photo.get_height()
-        near = [
-            place
-            for place in tiles.cut(width, height)
-            if place[0] < x + w and x < place[0] + place[2] and place[1] < y + h and y < place[1] + place[3]
-        ]
+        everything = tiles.cut(self._photo.get_width(), self._photo.get_height())
+        near = [place for place in everything if tiles.meet(place, (x, y, w, h))]
         if not near or not self._read(layer, near):
             return None
         self._tiles = None

@@ -161,16 +161,30 @@ def _small(layer: Gimp.Layer, babl_format: str) -> tuple[int, int, bytes]:
     return width, height, layer.get_buffer().get(place, scale, babl_format, Gegl.AbyssPolicy.CLAMP)
 
 
-def checksum(layer: Gimp.Layer) -> int:
-    """Of the pixels as the layer holds them; never 0."""
-    value = 0
-    for strip in _strips(layer, None):
-        value = zlib.crc32(strip, value)
-    return value or 1
+class Checksum:
+    """Of the pixels as a layer holds them, kept in strips, so that after a change few of them are read again."""
+
+    def __init__(self, layer: Gimp.Layer) -> None:
+        self._layer = layer
+        self._strips = [zlib.crc32(strip) for strip in _strips(layer, None)]
+
+    def update(self, top: int, bottom: int) -> None:
+        """Rows top .. bottom - 1 were changed."""
+        first = top // STRIP
+        for number, strip in enumerate(_strips(self._layer, None, first * STRIP, bottom), first):
+            self._strips[number] = zlib.crc32(strip)
+
+    @property
+    def value(self) -> int:
+        """Never 0."""
+        return zlib.crc32(struct.pack(f"<{len(self._strips)}I", *self._strips)) or 1
 
 
-def _strips(layer: Gimp.Layer, babl_format: str | None) -> Iterator[bytes]:
-    """The layer's pixels, a number of rows at a time; in its own format where none is named."""
+def _strips(layer: Gimp.Layer, babl_format: str | None, top: int = 0, bottom: int | None = None) -> Iterator[bytes]:
+    """The layer's pixels, a number of rows at a time; in its own format where none is named.
+
+    top: a multiple of that number. Strips end at the layer's end, not at `bottom`.
+    """
     buffer, width, height = layer.get_buffer(), layer.get_width(), layer.get_height()
-    for y in range(0, height, STRIP):
+    for y in range(top, height if bottom is None else bottom, STRIP):
         yield _read(buffer, 0, y, width, min(STRIP, height - y), babl_format)

@@ -1,28 +1,38 @@
-"""The layer that holds the colours: where it goes, and how the service's row bands become its pixels.
+"""The layer that holds the colours: where it goes, and how what the service sends becomes its pixels.
 
-Bands are kept away from the image until all of them are there, because Cancel ends the plug-in without asking: a new
+Pixels are kept away from the image until all of them are there, because Cancel ends the plug-in without asking: a new
 layer's in a buffer of the plug-in's own, those of a layer that is coloured again in its shadow buffer, which GIMP drops
 with the plug-in. (Measured at 24 megapixels: the step that touches the image takes 0.3 s for a new layer, 0.02 s for a
-shadow; keeping the bands as bytes instead took 0.7 s and twice the memory.)
+shadow; keeping the pixels as bytes instead took 0.7 s and twice the memory.) Of a layer that is as the last run left
+it, only the tiles that change are sent and written.
 
 A selection limits a run: a layer that is coloured again keeps its bytes outside; a new one gets there the colours that
 the photograph has without the strokes that the selection touches, and where no hint layer is used, it is transparent.
 Masks and opacity are the user's own, and so are pixels that were changed since the last run: they are kept apart.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import layers
 import parasites
 import pixels
 import selection
-from edits import make_rgb, undo_step, without_selection
+import tiles
+from edits import make_rgb, selected, undo_step
 from gi.repository import Babl, Gegl, Gimp
 from records import NO_LAYER, ResultRecord, Settings, StrokesRecord
 from refusal import Refusal
 from subject import Subject, drawn
 from text import _
+from tiles import Rectangle
+from watching import CLOSE, Watched
+
+if TYPE_CHECKING:  # imported where the service is asked: a new hint layer need not wait for it
+    from colorize_client.live import Held, Pixels
 
 BABL_FORMATS = {"rgb8": "R'G'B' u8", "rgb16": "R'G'B' u16"}
 MODES = {"layer": Gimp.LayerMode.LCH_COLOR, "normal": Gimp.LayerMode.NORMAL, "image": Gimp.LayerMode.LCH_COLOR}
@@ -30,7 +40,7 @@ OPAQUE = 255
 
 
 class Result:
-    """Takes the coloured rows of one photograph, then puts them into the image in one undo step."""
+    """Takes the coloured pixels of one photograph, then puts them into the image in one undo step."""
 
     def __init__(
         self, what: Subject, hints: Sequence[Gimp.Layer], settings: Settings, kept: Sequence[Gimp.Layer]
@@ -50,7 +60,12 @@ class Result:
         shadow = self._old.get_shadow_buffer() if self._old and self._takes_rows_as_they_are(self._old) else None
         self._in_shadow = shadow is not None
         self._rows = shadow or self._own_buffer()
+        self._tiles = set(tiles.cut(*self._size))
+        self._written: set[Rectangle] = set()
         self._outside: Gegl.Buffer | None = None
+        self._record_before = parasites.read_result(self._old) if self._old else None
+        self._checksum = pixels.Checksum(self._old) if self._old else None
+        self._watched = Watched(self._old, CLOSE) if self._old else None
 
     def _takes_rows_as_they_are(self, old: Gimp.Layer) -> bool:
         """Whether all rows can wait in the shadow of the layer; a gray one's has no room for colours."""
@@ -75,23 +90,37 @@ class Result:
             return
         raise Refusal(problem.format(layer=old.get_name()))
 
-    def write(self, y: int, rows: int, band: bytes) -> None:
-        """Keeps rows y .. y + rows - 1, (rows, width, 3) in this result's layout; the image is not touched."""
-        self._rows.set(Gegl.Rectangle.new(0, y, self._size[0], rows), BABL_FORMATS[self.layout], band)
+    def held(self) -> Held:
+        """What the layer shows already, as the service named it, where its pixels are as the last run left them."""
+        from colorize_client.live import Held
+
+        record = self._record_before
+        trusted = record is not None and record.checksum and self._in_shadow and not self._is_changed
+        return Held(*self._size, record.state if record and trusted else "")
+
+    def write(self, part: Pixels) -> None:
+        """Keeps pixels in this result's layout; the image is not touched."""
+        place = (part.x, part.y, part.width, part.height)
+        self._rows.set(Gegl.Rectangle.new(*place), BABL_FORMATS[self.layout], part.data)
+        self._written.add(place if place in self._tiles else (0, 0, *self._size))  # an older service sends it all
 
     @property
     def wants_outside(self) -> bool:
         """Whether the photograph needs colours outside the selection, because no earlier ones lie there."""
         return self.part is not None and bool(self.hints) and not self._in_place
 
-    def write_outside(self, y: int, rows: int, band: bytes) -> None:
-        """Keeps rows as `write` does, for the photograph outside the selection."""
+    def write_outside(self, part: Pixels) -> None:
+        """Keeps pixels as `write` does, for the photograph outside the selection."""
         if self._outside is None:
             self._outside = self._own_buffer()
-        self._outside.set(Gegl.Rectangle.new(0, y, self._size[0], rows), BABL_FORMATS[self.layout], band)
+        place = Gegl.Rectangle.new(part.x, part.y, part.width, part.height)
+        self._outside.set(place, BABL_FORMATS[self.layout], part.data)
 
-    def finish(self, model_title: str) -> Gimp.Layer:
+    def finish(self, model_title: str, state: str) -> Gimp.Layer:
         """Puts the colours into the image, or into a new one, and returns their layer.
+
+        Args:
+            state: as the service named what was written together with what was held.
 
         Raises:
             Refusal: the image was changed in the meantime, so that the colours have no place any more.
@@ -109,7 +138,7 @@ class Result:
         with undo_step(self.image):
             make_rgb(self.image)
             layer = self._update(self._old, name) if self._old else self._insert(self.what.anchor, name)
-            self.record(layer)
+            self.record(layer, "" if self.part else state)
         self.image.set_selected_layers(selected)  # the next stroke belongs on the hint layer, not on this one
         return layer
 
@@ -127,7 +156,7 @@ class Result:
                 self.record(layer, "")
             self.inserted.append(layer)
             return layer
-        if not self._in_place or _place(old) != _place(self.photo) or old.is_gray() or self._is_changed(old):
+        if not self._in_place or _place(old) != _place(self.photo) or old.is_gray() or self._is_changed:
             with undo_step(self.image):
                 make_rgb(self.image)
                 self._keep_changed(old)
@@ -144,7 +173,8 @@ class Result:
 
     def _refuse_changed(self) -> None:
         valid = self.photo.is_valid() and (self._old is None or self._old.is_valid())
-        if not valid or _size(self.photo) != self._size or (self._old and _form(self._old) != self._old_form):
+        same = valid and _size(self.photo) == self._size and (not self._old or _form(self._old) == self._old_form)
+        if not same or (self._watched and self._watched.changed(CLOSE)):
             raise Refusal(
                 _("The photograph's layer was changed or removed while its colours were made; run this again.")
             )
@@ -195,25 +225,50 @@ class Result:
             self._copy_rows(layer.get_shadow_buffer())
         _, x, y = self.photo.get_offsets()
         layer.set_offsets(x, y)
-        with without_selection(self.image):
-            layer.merge_shadow(True)
-        layer.update(0, 0, *self._size)
+        self.merge(layer, self._written if self._in_shadow else {(0, 0, *self._size)})
         self._raise(layer)
         _rename(layer, name)
         return layer
+
+    def merge(self, layer: Gimp.Layer, written: set[Rectangle]) -> None:
+        """What was written into the layer's shadow buffer becomes its pixels, in a step that can be undone."""
+        if not written:
+            return
+        x, y, width, height = box = self._merged_box(layer, written)
+        shadow, own = layer.get_shadow_buffer(), layer.get_buffer()
+        if (0, 0, *self._size) not in written:
+            for place in self._tiles - written:
+                if tiles.meet(place, box):
+                    rectangle = Gegl.Rectangle.new(*place)
+                    own.copy(rectangle, Gegl.AbyssPolicy.NONE, shadow, rectangle)
+        shadow.flush()
+        with selected(self.image, layer, box):
+            layer.merge_shadow(True)
+        layer.update(x, y, width, height)
+        if self._checksum:
+            self._checksum.update(y, y + height)
+
+    def _merged_box(self, layer: Gimp.Layer, written: set[Rectangle]) -> Rectangle:
+        """What holds all that was written; of a layer that reaches beyond its image, which limits selections, all."""
+        _, dx, dy = layer.get_offsets()
+        width, height = self._size
+        if dx < 0 or dy < 0 or dx + width > self.image.get_width() or dy + height > self.image.get_height():
+            return 0, 0, width, height
+        return tiles.around(written)
 
     def rename(self, layer: Gimp.Layer, model_title: str) -> None:
         """By the model, unless the user gave the layer a name."""
         _rename(layer, _name(model_title))
 
-    def _is_changed(self, layer: Gimp.Layer) -> bool:
-        """Whether something was painted on the layer since the last run."""
-        record = parasites.read_result(layer)
-        return record is not None and record.checksum not in (0, pixels.checksum(layer))
+    @property
+    def _is_changed(self) -> bool:
+        """Whether something was painted on the layer between the last run and this one."""
+        record = self._record_before
+        return record is not None and self._checksum is not None and record.checksum not in (0, self._checksum.value)
 
     def _keep_changed(self, layer: Gimp.Layer) -> None:
         """What was painted on the layer since the last run stays, on a copy of it that is hidden."""
-        if not self._is_changed(layer):
+        if not self._is_changed:
             return
         copy = layer.copy()  # by its record, no result any more: no run changes it
         self.image.insert_layer(copy, layer.get_parent(), layers.siblings(layer).index(layer) + 1)
@@ -247,9 +302,13 @@ class Result:
     ) -> None:
         """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
         hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
-        tattoo, photo, checksum = layer.get_tattoo(), here(self.photo).get_tattoo(), pixels.checksum(layer)
+        tattoo, photo, checksum = layer.get_tattoo(), here(self.photo).get_tattoo(), self._checksum_of(layer)
         record = ResultRecord(tattoo, photo, hints, layer.get_name(), settings, kept, checksum, state)
         parasites.write(layer, parasites.RESULT, record)
+
+    def _checksum_of(self, layer: Gimp.Layer) -> int:
+        known = self._checksum if layer == self._old and self._in_place else None
+        return (known or pixels.Checksum(layer)).value
 
     def _new_image(self, name: str) -> Gimp.Layer:
         """A copy of the image, in which the result and the strokes belong to the copied photograph."""

@@ -1,6 +1,6 @@
 """The tiles that hints travel in: how a photograph is cut into them, and which of them are painted."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import masks
 
@@ -26,6 +26,18 @@ def is_painted(pixels: bytes) -> bool:
         return False
     alpha = pixels[CHANNELS - 1 :: CHANNELS]
     return alpha.count(0) != len(alpha)
+
+
+def meet(one: Rectangle, other: Rectangle) -> bool:
+    """Whether two rectangles have a pixel in common."""
+    return all(one[n] < other[n] + other[n + 2] and other[n] < one[n] + one[n + 2] for n in (0, 1))
+
+
+def around(places: Collection[Rectangle]) -> Rectangle:
+    """The smallest rectangle that holds all of these, at least one."""
+    left, top = (min(place[axis] for place in places) for axis in (0, 1))
+    right, bottom = (max(place[axis] + place[axis + 2] for place in places) for axis in (0, 1))
+    return left, top, right - left, bottom - top
 
 
 def trimmed(place: Rectangle, pixels: bytes) -> tuple[Rectangle, bytes]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from colorize_client import codec, messages
-from colorize_client.client import SILENCE_SECONDS, Client, new_id, read_reply, request_for
+from colorize_client.client import SILENCE_SECONDS, Client, OnProgress, new_id, read_reply, request_for
 from colorize_client.errors import BadReply, Cancelled, ServiceSilent, UnknownType
 from colorize_client.messages import TILE_SIDE, Update
 from colorize_client.options import Options
@@ -84,7 +84,7 @@ class LiveSession:
         self._request: messages.PictureRequest | None = None
         self._heard = self._held_at = time.monotonic()
         self.began = False  # whether the request under way has sent pixels
-        self.stage = ""  # of the request under way, as the service names it
+        self.stage, self.fraction = "queued", 0.0  # of the request under way, as the service names it
         self.result: dict[str, Any] = {}
 
     @property
@@ -112,6 +112,24 @@ class LiveSession:
         """
         update = self.held.update(near, draft)
         self._send(replace(request_for(self.picture, hints, options, self._layout, kept), update=update))
+
+    def run(
+        self,
+        hints: HintTiles | None,
+        options: Options,
+        kept: HintTiles | None,
+        on_pixels: Callable[[Pixels], None],
+        on_progress: OnProgress,
+    ) -> dict[str, Any]:
+        """`ask`, and waits until all has come; returns the result's body. What a callback raises passes through."""
+        self.ask(hints, options, kept)
+        while self.busy:
+            for part in self._taken(self._wire.receive(time.monotonic() + SILENCE_SECONDS)):
+                on_pixels(part)
+            on_progress(self.stage, self.fraction)
+        if not self.result:
+            raise Cancelled
+        return self.result
 
     def keep_alive(self, model: str) -> None:
         """Lets the service keep the picture; to be called now and then, sends something once in `HOLD_SECONDS`."""
@@ -149,7 +167,7 @@ class LiveSession:
             self._request = None
             return
         if isinstance(reply, messages.Progress):
-            self.stage = reply.stage
+            self.stage, self.fraction = reply.stage, reply.fraction
         elif isinstance(reply, messages.NeedImage):
             self._upload()
         elif isinstance(reply, messages.Tile):

@@ -1,4 +1,4 @@
-"""Clocks in the plug-in while Live Colours is open: its module `live_window` in the benchmark's copy, around the real one.
+"""Clocks in the plug-in while Live Colours is open: a module `live_window` around the real one.
 
 Spans are added to live-spans.jsonl beside the plug-in's folder, each when it ends.
 """
@@ -12,10 +12,9 @@ from pathlib import Path
 import live_layer
 import live_session
 import painted
+from live_window_real import show
 from timeline import Recorder
 from watching import COARSE
-
-from live_window_real import show
 
 __all__ = ["show"]
 

@@ -137,7 +137,8 @@ def idle(seconds: float) -> dict[str, float]:
 SET_UP = (
     "Gimp.context_set_foreground(Gegl.Color.new('#2850c8')); Gimp.context_set_brush_size({brush});"
     "image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path({photo!r})); image.convert_rgb();"
-    "hints = Gimp.Layer.new(image, 'Colour hints', image.get_width(), image.get_height(), 1, 0.0, Gimp.LayerMode.NORMAL);"
+    "width, height = image.get_width(), image.get_height();"
+    "hints = Gimp.Layer.new(image, 'Colour hints', width, height, 1, 0.0, Gimp.LayerMode.NORMAL);"
     "image.insert_layer(hints, None, 0); Gimp.Display.new(image)"
 )
 

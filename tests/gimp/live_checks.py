@@ -84,6 +84,10 @@ class Live:
         self.session.look_a_last_time()
         self.until(self.session.settle, f"the colours ({self.said[-1]})")
 
+    def await_other(self, colours: bytes) -> None:
+        """Until the colour layer shows something else than this."""
+        self.until(lambda: raw(self.colours) != colours, "other colours")
+
     def wait_for_check(self) -> None:
         """Until the session has looked at what changes seldom."""
         self.session._checked = 0.0
@@ -160,12 +164,9 @@ def check_live_colours_come_while_the_brush_is_down(bench: Workbench) -> Facts:
     image, photo = bench.photo("large")
     with live(bench, photo) as user:
         user.settle()
-        seen = []
         for step in range(8):
             bar(image, user.hints, BLUE, 900, 1500 + 12 * step, 40 + 20 * step, 12)
-            before = raw(user.colours)
-            user.until(lambda: raw(user.colours) != before, f"dab {step}")
-            seen.append(len(user.session._colours._replaced))
+            user.await_other(raw(user.colours))
         user.settle()
         assert raw(user.colours) == whole_run(bench, image, user.hints)
 
