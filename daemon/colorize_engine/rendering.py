@@ -71,8 +71,9 @@ def _planes(detail: Detail) -> Tensor:
 
 def _model(lightness: Tensor, planes: Tensor, height: int, width: int, x: int = 0, y: int = 0) -> functions.Model:
     slope, offset = guided_lift.model(lightness.cpu(), planes.cpu())
-    cells = torch.stack((slope, offset), dim=-1).permute(1, 2, 0, 3).flatten(2).contiguous().numpy()
     rows, columns = lightness.shape
+    cells = np.empty((rows, columns, 2 * len(planes)), np.float32)
+    cells[..., ::2], cells[..., 1::2] = (each.numpy().transpose(1, 2, 0) for each in (slope, offset))
     return functions.Model(cells, guided_lift.places(rows, height), guided_lift.places(columns, width), x, y)
 
 
