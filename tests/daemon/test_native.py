@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_the_library_for_this_machine_is_loaded(copies: Path) -> None:
 
 @pytest.mark.parametrize(("system", "processor"), [("Darwin", "arm64"), ("Darwin", "x86_64"), ("Linux", "riscv64")])
 def test_other_machines_have_none(copies: Path, system: str, processor: str) -> None:
-    with pytest.raises(functions.NoLibrary, match=f"for {system} on {processor}"):
+    with pytest.raises(functions.OtherMachine, match=f"for {system} on {processor}"):
         functions.load(copies, system, processor)
 
 
@@ -64,17 +65,26 @@ def test_a_library_of_another_processor_is_not_loaded(copies: Path) -> None:
         functions.load(copies, platform.system(), own)
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    ("case", "level", "words"),
+    [
+        ("whole", logging.INFO, "compiled functions for"),
+        ("damaged", logging.WARNING, "PyTorch and numpy, .*is damaged; install the program again"),
+        ("another machine", logging.INFO, "PyTorch and numpy, .*no compiled functions for Linux on riscv64"),
+    ],
+)
 def test_the_log_says_once_which_of_both_computes(
-    there: bool, copies: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    case: str, level: int, words: str, copies: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if not there:
-        (copies / functions.file_name(platform.machine())).unlink()
+    if case == "damaged":
+        (copies / functions.file_name(platform.machine())).write_bytes(b"")
+    if case == "another machine":
+        monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(functions, "HERE", copies)
     functions.library.cache_clear()
     with caplog.at_level(logging.INFO):
         found = [functions.library() for _ in range(3)]
     functions.library.cache_clear()
-    assert all((library is not None) == there for library in found)
-    (said,) = caplog.messages
-    assert ("compiled functions for" if there else "PyTorch and numpy") in said
+    assert all((library is not None) == (case == "whole") for library in found)
+    (said,) = caplog.records
+    assert said.levelno == level and re.search(words, said.message)

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 SUMS = "SHA256SUMS"
 LANES = 4  # so many columns more are read of `Model.beside`, and overwritten
 MOST_PLANES = 3  # of a model
-MOST_SIDE = (1 << 31) - 1024  # pixels: the functions count in 32 bits along a side
+MOST_SIDE = (1 << 31) - (1 << 16)  # pixels: the functions count in 32 bits along a side
 
 _TYPES = {"u8": np.uint8, "u16": np.uint16, "i16": np.int16}
 
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 class NoLibrary(Exception):
     """There is no library for this machine, or it cannot be used; the text says why."""
+
+
+class OtherMachine(NoLibrary):
+    """None was built for it: nothing is wrong."""
 
 
 class _Curve(ctypes.Structure):
@@ -277,7 +281,8 @@ def library() -> ctypes.CDLL | None:
     try:
         loaded = load(HERE, platform.system(), platform.machine())
     except NoLibrary as reason:
-        log.warning("pixels are computed by PyTorch and numpy, which takes several times as long: %s", reason)
+        level = logging.INFO if isinstance(reason, OtherMachine) else logging.WARNING
+        log.log(level, "pixels are computed by PyTorch and numpy, which takes several times as long: %s", reason)
         return None
     log.info("pixels are computed by the compiled functions for %s", platform.machine())
     return loaded
@@ -289,11 +294,11 @@ def file_name(processor: str) -> str:
 
 
 def load(folder: Path, system: str, processor: str) -> ctypes.CDLL:
-    """The library for a processor from a folder. Raises NoLibrary."""
+    """The library for a processor from a folder. Raises NoLibrary, or OtherMachine where there never was one."""
     name = file_name(processor)
     sums = _sums(folder)
     if system != "Linux" or name not in sums:
-        raise NoLibrary(f"there are no compiled functions for {system} on {processor}")
+        raise OtherMachine(f"there are no compiled functions for {system} on {processor}")
     try:
         # A file that was cut off would end the process when it is loaded, not raise an error.
         if digest(folder / name) != sums[name]:
