@@ -63,5 +63,6 @@ def _sums(gray: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray
     library = functions.library()
     if library is not None:
         return functions.cell_sums(library, gray, rows, columns)
-    strips = np.add.reduceat(gray, rows[:-1], axis=0, dtype=np.uint64)
-    return np.add.reduceat(strips, columns[:-1], axis=1)
+    kind = np.uint32 if np.diff(rows).max() <= 1 << 16 else np.uint64  # the narrower is a third faster
+    strips = np.add.reduceat(gray, rows[:-1], axis=0, dtype=kind)
+    return np.add.reduceat(strips, columns[:-1], axis=1, dtype=np.uint64)
