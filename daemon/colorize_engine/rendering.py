@@ -1,7 +1,7 @@
 """From chroma on a small grid to pixels: any rectangle of the photograph, or all of it in bands.
 
 The pixels of a rectangle are bit for bit those of the whole. The compiled functions do it where there are some for
-this machine (`colorize_engine.native`), PyTorch elsewhere; the two differ by a level of 8 bits here and there.
+this machine (`colorize_engine.native`), PyTorch elsewhere; the two differ by a level here and there.
 """
 
 from collections import deque
