@@ -266,6 +266,7 @@ def run_colorize(
     data: object,
 ) -> Gimp.ValueArray:
     """Colours the selected layer with the settings of the dialog, of the caller, or of the last time."""
+    _refuse_beside_live(image)
     if run_mode == Gimp.RunMode.NONINTERACTIVE:
         found = _given(image, drawables, config)
     else:
@@ -280,6 +281,18 @@ def run_colorize(
         if not dialog.ask(procedure, config, found):
             return _cancelled(procedure)
     return _run(procedure, run_mode, image, found, _settings(config))
+
+
+def _refuse_beside_live(image: Gimp.Image) -> None:
+    """Two at work on one colour layer would take each other's pixels for the user's."""
+    import live_guard
+
+    if live_guard.answers(image):
+        problem = _(
+            "Live Colours is open for “{image}”, whose colours follow by themselves; press Done there, then run this"
+            " again."
+        )
+        raise Refusal(problem.format(image=image.get_name()))
 
 
 def _given(image: Gimp.Image, drawables: Drawables, config: Config) -> Choice:
@@ -371,6 +384,7 @@ def run_with_hints(
     data: object,
 ) -> Gimp.ValueArray:
     """Colours again with what is painted now and the settings of the last result."""
+    _refuse_beside_live(image)
     found = choice.found(image, drawables)
     photo = found.subject.layer
     if not _agrees_to_ordinary_layers(found, run_mode):

@@ -80,7 +80,8 @@ def _outside(hints: HintTiles | None, width: int, result: Result) -> HintTiles |
 
 def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, result: Result) -> dict[str, Any]:
     from colorize_client import connect
-    from colorize_client.live import Held, LiveSession
+    from colorize_client.held import Held
+    from colorize_client.live import LiveSession
 
     outside = _outside(hints, picture.width, result)
     progress = Progress(Gimp.progress_set_text, Gimp.progress_update, requests=2 if outside else 1)

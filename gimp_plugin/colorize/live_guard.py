@@ -16,7 +16,7 @@ class Guard:
 
     def __init__(self, image: Gimp.Image) -> None:
         self._image, self._id = image, uuid.uuid4().hex
-        _write(image, {"session": self._id, "calls": 0, "answers": 0})
+        _write(image, {"session": self._id, "image": image.get_id(), "calls": 0, "answers": 0})
 
     def called(self) -> bool:
         """Whether another command asked since the last time; from now on it knows that the session is there."""
@@ -32,7 +32,7 @@ class Guard:
 
 
 def answers(image: Gimp.Image) -> bool:
-    """Whether a session is open on this image, whose window then comes to the front. One that was killed leaves none."""
+    """Whether a session is open on this image, whose window then comes to the front; one that was killed is not."""
     mark = _read(image)
     if not mark:
         return False
@@ -49,8 +49,10 @@ def answers(image: Gimp.Image) -> bool:
 
 
 def _read(image: Gimp.Image) -> dict[str, Any]:
+    """The mark; nothing on a copy of an image that has one."""
     parasite = image.get_parasite(NAME)
-    return {} if parasite is None else json.loads(bytes(parasite.get_data()))
+    mark = {} if parasite is None else json.loads(bytes(parasite.get_data()))
+    return mark if mark.get("image") == image.get_id() else {}
 
 
 def _write(image: Gimp.Image, mark: dict[str, Any]) -> None:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from colorize_client import ColorizeError
 from colorize_client.errors import ServiceError
-from colorize_client.live import Held, LiveSession, Pixels
+from colorize_client.held import Held, Pixels
 from gi.repository import GLib
 from model_list import later
 from text import _
 from version import CLIENT
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported where the service is asked
     from colorize_client import Client, HintTiles, Options, Picture
+    from colorize_client.live import LiveSession
 
 RETRY_SECONDS = 5.0
 
@@ -141,6 +142,8 @@ class Link:
             self._listen(service, self._picture)
 
     def _listen(self, service: Client, picture: Picture) -> None:
+        from colorize_client.live import LiveSession
+
         self._session, self.is_new = LiveSession(service, picture, self._layout, self.held), True
         self._unwatch()
         descriptor, readable = self._session.fileno(), GLib.IOCondition.IN

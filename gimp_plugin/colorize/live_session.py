@@ -18,7 +18,7 @@ import new_hints
 import parasites
 import service_report
 from choice import Choice
-from colorize_client.live import Held
+from colorize_client.held import Held
 from edits import undo_step
 from gi.repository import Gimp, GLib
 from live_guard import Guard

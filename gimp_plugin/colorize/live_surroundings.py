@@ -14,7 +14,6 @@ from refusal import Refusal
 from watching import Watched
 
 if TYPE_CHECKING:
-    from colorize_client import Picture
     from selection import Part
 
 Strokes = dict[layers.StrokeKind, list[Gimp.Layer]]

@@ -69,7 +69,7 @@ def hint_tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> tuple[list[t
 def painted_tiles(
     layer: Gimp.Layer, photo: Gimp.Layer, places: Iterable[tiles.Rectangle]
 ) -> Iterator[tuple[tiles.Rectangle, bytes]]:
-    """Those of the places (x, y, w, h), in the photograph's pixels, that a layer is painted on, and their R'G'B'A u8."""
+    """Those of the places (x, y, w, h), in the photograph's pixels, that a layer is painted on, with R'G'B'A u8."""
     buffer, dx, dy = _visible_hints(layer), *offset_between(photo, layer)
     for x, y, w, h in places:
         pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")

@@ -32,7 +32,7 @@ from tiles import Rectangle
 from watching import CLOSE, Watched
 
 if TYPE_CHECKING:  # imported where the service is asked: a new hint layer need not wait for it
-    from colorize_client.live import Held, Pixels
+    from colorize_client.held import Held, Pixels
 
 BABL_FORMATS = {"rgb8": "R'G'B' u8", "rgb16": "R'G'B' u16"}
 MODES = {"layer": Gimp.LayerMode.LCH_COLOR, "normal": Gimp.LayerMode.NORMAL, "image": Gimp.LayerMode.LCH_COLOR}
@@ -92,7 +92,7 @@ class Result:
 
     def held(self) -> Held:
         """What the layer shows already, as the service named it, where its pixels are as the last run left them."""
-        from colorize_client.live import Held
+        from colorize_client.held import Held
 
         record = self._record_before
         trusted = record is not None and record.checksum and self._in_shadow and not self._is_changed

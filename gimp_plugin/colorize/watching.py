@@ -1,4 +1,4 @@
-"""Sees what changes on a layer, at 24 megapixels in 2 ms: GIMP keeps pictures of its layers at half, quarter, … the size.
+"""Sees what changes on a layer, at 24 megapixels in 2 ms: GIMP keeps pictures of its layers at smaller sizes.
 
 A coarse look sees a dab of 5 pixels; a close one, for 15 ms, a single pixel.
 """

@@ -3,67 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from colorize_client import codec, messages
 from colorize_client.client import SILENCE_SECONDS, Client, OnProgress, new_id, read_reply, request_for
 from colorize_client.errors import BadReply, Cancelled, ServiceSilent, UnknownType
-from colorize_client.messages import TILE_SIDE, Update
+from colorize_client.held import Held, Pixels
 from colorize_client.options import Options
 from colorize_client.picture import HintTiles, Picture
 
 HOLD_SECONDS = 120.0  # between two signs of life for which the service keeps the picture
-
-Rectangle = tuple[int, int, int, int]  # x, y, width, height
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """Rows of the picture's part at x, y: `data` (height, width, channels) in the layout that was asked for."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    data: bytes
-
-
-def tiles_of(width: int, height: int) -> list[Rectangle]:
-    """The tiles of a picture from the top to the bottom; those at the right and lower edge may be smaller."""
-    return [
-        (x, y, min(TILE_SIDE, width - x), min(TILE_SIDE, height - y))
-        for y in range(0, height, TILE_SIDE)
-        for x in range(0, width, TILE_SIDE)
-    ]
-
-
-class Held:
-    """Which state each tile is of that the client holds of a picture."""
-
-    def __init__(self, width: int, height: int, state: str = "") -> None:
-        self._states = dict.fromkeys(tiles_of(width, height), state)
-
-    def put(self, tile: Rectangle, state: str) -> None:
-        self._states[tile] = state
-
-    def put_all(self, state: str) -> None:
-        self._states = dict.fromkeys(self._states, state)
-
-    @property
-    def state(self) -> str:
-        """The one that all tiles are of, "" where there is none."""
-        states = set(self._states.values())
-        return states.pop() if len(states) == 1 else ""
-
-    def update(self, near: tuple[int, int] | None, draft: bool) -> Update:
-        """What to ask for: the changes since the state that most tiles are of."""
-        known = Counter(state for state in self._states.values() if state).most_common(1)
-        since = known[0][0] if known else ""
-        others = [tile for tile, state in self._states.items() if state != since] if since else []
-        return Update(since, messages.pack_tiles(others) if others else None, near, draft)
 
 
 class LiveSession:

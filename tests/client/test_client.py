@@ -78,7 +78,7 @@ def test_a_service_that_dies_in_the_middle_of_the_bands_is_lost(state):
     with impostor(state, lambda header: next(replies)(header)), connect(launch=False) as service:
 
         def provoke(y: int, rows: int, data: bytes) -> None:
-            service._wire.send(codec.encode(messages.Status("again")), 1.0)
+            service.wire.send(codec.encode(messages.Status("again")), 1.0)
 
         with pytest.raises(errors.ServiceLost) as caught:
             service.colorize(PICTURE, on_band=provoke)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from colorize_client import HintTiles, Options
-from colorize_client.live import tiles_of
+from colorize_client.held import tiles_of
 from colorize_client.messages import Update, pack_tiles
 from colorize_engine import changes, weights
 from colorize_engine.changes import Rectangle

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from colorize_client import Client, HintTiles, Options, Picture, connect, errors, launcher
-from colorize_client.live import Held, LiveSession
+from colorize_client.held import Held
+from colorize_client.live import LiveSession
 from service_fixtures import Canvas, impostor, picture_of, private_state, reply, wait_for
 from skimage import data
 

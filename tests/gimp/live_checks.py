@@ -433,6 +433,7 @@ def check_live_session_is_one_for_an_image(bench: Workbench) -> Facts:
         assert answered["answers"] == 1
         other, _ = bench.photo("coffee", **SMALL)
         assert not live_guard.answers(other)
+        assert not live_guard.answers(image.duplicate())
     assert threading.active_count() < 20
     live_guard.Guard(image)
     assert not live_guard.answers(image)
