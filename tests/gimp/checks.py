@@ -239,7 +239,7 @@ def untrue_parameters(path: str, stub: ast.FunctionDef, owner: Any) -> Iterator[
     yield from (f"{path}: no property {name}" for name in properties if not hasattr(owner.props, name))
     documented = re.match(rf"{stub.name}\((.*?)\)", getattr(owner, stub.name).__doc__ or "")
     if documented:
-        names = [parameter.partition(":")[0] for parameter in documented[1].split(", ") if parameter]
+        names = [re.split("[:=]", parameter)[0] for parameter in documented[1].split(", ") if parameter]
         stubbed = [argument.arg for argument in stub.args.args]
         if names != stubbed:
             yield f"{path} takes {names}, not {stubbed}"
