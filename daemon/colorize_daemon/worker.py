@@ -332,9 +332,14 @@ class Worker:
     def _advance(self, job: Job, stage: str, fraction: float = 0.0) -> None:
         job.check()
         job.stage, job.fraction = stage, fraction
-        self.use_threads(max(1, self.processors.free() // len(self.queue.taken())))
+        self.use_threads(self._share(stage))
         progress = messages.Progress(job.request.id, stage, fraction)
         self.outgoing.put(OutgoingMessage(job.client, codec.encode(progress), job))
+
+    def _share(self, stage: str) -> int:
+        """Threads for a step; those of the lift do not wait for each other, so a processor that is shared helps too."""
+        there = self.processors.count if stage == "lift" else self.processors.free()
+        return max(1, there // len(self.queue.taken()))
 
     def _load(self, job: Job, record: WeightsRecord, timings: Timings) -> Colorizer:
         if not self.store.is_loaded(record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from colorize_engine.network_input import NetworkInput
 from colorize_engine.networks.served import CHROMA_STRIDE, HINT_PLANES
 
 REPEATS = 5
+PASSES = 10  # of each process
 PATIENCE_MS = 60_000
 
 
@@ -48,10 +50,52 @@ class BareNetwork:
         network.decode(embedding, hints)
         return encoded - start, self._now() - encoded
 
+    def passes(self, height: int, width: int, count: int) -> float:
+        """So many passes, one after the other; returns their seconds."""
+        begin = time.monotonic()
+        for _ in range(count):
+            self._pass(height, width)
+        return time.monotonic() - begin
+
+    def rate(self, height: int, width: int) -> float:
+        """Passes per second, the better of: one after the other on all threads; in a process for each processor, on one
+        thread each. The second is tried on the CPU alone."""
+        together = 1 / median(self.seconds(height, width)["forward"])
+        return max(together, _rate_apart(height, width)) if self.device == "cpu" else together
+
     def _now(self) -> float:
         if self._colorizer.device.type == "cuda":
             torch.cuda.synchronize()
         return time.monotonic()
+
+
+def _rate_apart(height: int, width: int) -> float:
+    """Passes per second of one process for each processor; their starts are not counted."""
+    words = [sys.executable, str(Path(__file__).with_name("bare_peer.py")), *map(str, (height, width, PASSES))]
+    count = len(os.sched_getaffinity(0))
+    peers = [
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        for _ in range(count)
+    ]
+    try:
+        for peer in peers:
+            _expect(peer, "ready")
+        begin = time.monotonic()
+        for peer in peers:
+            peer.stdin.write("\n")
+        for peer in peers:
+            _expect(peer, "done")
+        return count * PASSES / (time.monotonic() - begin)
+    finally:
+        for peer in peers:
+            peer.kill()
+            peer.communicate()
+
+
+def _expect(peer: subprocess.Popen, word: str) -> None:
+    said = peer.stdout.readline().strip()
+    if said != word:
+        raise RuntimeError(f"the bare network's process said {said!r} instead of {word!r}")
 
 
 def copy_seconds(count: int) -> list[float]:

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -29,6 +29,7 @@ import baselines  # noqa: E402
 import machine  # noqa: E402
 import report  # noqa: E402
 import scans  # noqa: E402
+import starts  # noqa: E402
 from colorize_client import ColorizeError  # noqa: E402
 from host import SUITES, Host, HostError  # noqa: E402
 from sessions import (  # noqa: E402
@@ -144,17 +145,18 @@ class Bench:
             pair = client_pair(gray, 1)
             return {"above_idle": service.above_idle(pair.begin, pair.end), "first": pair.first, "again": pair.again}
 
-    def folder_rate(self, pictures: int) -> dict[str, float]:
-        """Pictures per second of gimp-colorize by a running service, and of the bare network before and after it."""
-        album = write_pictures(self.folder / "album", range(pictures), FOLDER_SIZE)
-        single = write_pictures(self.folder / "single", [pictures], FOLDER_SIZE)
-        before = self.network.seconds(*scans.size_of(FOLDER_SIZE))
-        whole = command_seconds(album, self.folder / "coloured")
-        after = self.network.seconds(*scans.size_of(FOLDER_SIZE))
-        one = command_seconds(single, self.folder / "coloured")
-        bare = 1 / baselines.merged([before, after])["forward"]
-        running = (pictures - 1) / (whole - one) if whole > one else float("nan")
-        return {"pictures": pictures, "command": pictures / whole, "running": running, "network": bare, "one": one}
+
+def folder_rate(folder: Path, network: baselines.BareNetwork, pictures: int) -> dict[str, float]:
+    """Pictures per second of gimp-colorize by a running service, and of the bare network before and after it."""
+    album = write_pictures(folder / "album", range(pictures), FOLDER_SIZE)
+    single = write_pictures(folder / "single", [pictures], FOLDER_SIZE)
+    before = network.rate(*scans.size_of(FOLDER_SIZE))
+    whole = command_seconds(album, folder / "coloured")
+    after = network.rate(*scans.size_of(FOLDER_SIZE))
+    one = command_seconds(single, folder / "coloured")
+    running = (pictures - 1) / (whole - one) if whole > one else float("nan")
+    bare = (before + after) / 2
+    return {"pictures": pictures, "command": pictures / whole, "running": running, "network": bare, "one": one}
 
 
 def _case(gray: np.ndarray, noted: dict[str, Any], service: TimedService, beside: dict[str, float]) -> Case:
@@ -240,6 +242,25 @@ def measure_rest(_: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"machine": machine.facts(), "rest": rest}
 
 
+def measure_start(_: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The first colours of a service that has to be started alone, printed."""
+    start = starts.first_colours(folder)
+    print(f"first colours of {starts.SIZE:g} MP, service not running: {start['service']:.2f} s;", end=" ")
+    print(f"a bare process with torch, weights and one pass: {start['bare']:.2f} s, load {os.getloadavg()[0]:.2f}")
+    return {"machine": machine.facts(), "start": start}
+
+
+def measure_folder(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A folder through the command alone, printed."""
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    with TimedService(state, 0):
+        rate = folder_rate(folder, baselines.BareNetwork(), QUICK_PICTURES if options.quick else FOLDER_PICTURES)
+    report.print_folder(rate)
+    print(f"load average at the end: {os.getloadavg()[0]:.2f}")
+    return {"machine": machine.facts(), "folder": rate}
+
+
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Runs everything and prints each table as soon as it is there; all numbers come back."""
     facts = {"machine": machine.facts() | {"busy": options.busy}, "suite": options.suite}
@@ -253,13 +274,15 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             report.print_case(cases[-1])
             if rate is None:  # with the same service, since each start of one takes seconds
                 client = bench.client_seconds()
-                rate = bench.folder_rate(QUICK_PICTURES if options.quick else FOLDER_PICTURES)
+                rate = folder_rate(folder, bench.network, QUICK_PICTURES if options.quick else FOLDER_PICTURES)
     huge = None if options.quick else bench.client_memory(HUGE_SIZE)
     rest = None if options.quick else memory_at_rest(folder)
-    rows = report.speed_rows(cases, client, huge, rest, rate, bench.network.device)
+    start = None if options.quick else starts.first_colours(folder)
+    rows = report.speed_rows(cases, client, huge, rest, start, rate, bench.network.device)
     report.print_speed(rows, rate, bench.peak_was_reset)
     print(f"load average at the end: {os.getloadavg()[0]:.2f}")
     measured = {"cases": [asdict(case) for case in cases], "client": client, "huge": huge, "rest": rest, "folder": rate}
+    measured["start"] = start
     return {**facts, **measured, "speed": [asdict(row) for row in rows]}
 
 
@@ -278,8 +301,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write all numbers there")
     add("--busy", type=int, default=0, metavar="N", help="beside N other programs that always want a processor")
     add("--rest", action="store_true", help="only the service's memory a minute after its work, without GIMP")
+    add("--start", action="store_true", help="only the first colours of a service that has to be started, without GIMP")
+    add("--folder", action="store_true", help="only the command line's rate on a folder, without GIMP")
     add("--quick", action="store_true", help="each run once, no warm-up, no 16 bits, no 100 megapixels")
     return parser
+
+
+def _asked_for(options: argparse.Namespace) -> Callable[[argparse.Namespace, Path], dict[str, Any]]:
+    alone = {"rest": measure_rest, "start": measure_start, "folder": measure_folder}
+    return next((function for name, function in alone.items() if getattr(options, name)), measure)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -289,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # a socket's path must be short
         with tempfile.TemporaryDirectory(prefix="gc-bench-", dir="/tmp") as folder, machine.busy(options.busy):
-            numbers = (measure_rest if options.rest else measure)(options, Path(folder))
+            numbers = _asked_for(options)(options, Path(folder))
     except (BenchmarkError, HostError) as error:
         print(f"tests/bench/run: {error}", file=sys.stderr)
         return 1

@@ -127,6 +127,7 @@ def speed_rows(
     client: dict[str, float] | None,
     huge: dict[str, float] | None,
     rest: dict[str, int] | None,
+    start: dict[str, float] | None,
     rate: dict[str, float],
     device: str,
 ) -> list[Row]:
@@ -141,6 +142,8 @@ def speed_rows(
         rows += _large_rows(_find(cases, 24.0, bits), bits)
     rows.append(Row("service's peak memory above idle, 100 MP, client", 1500, "MB", huge and huge["above_idle"] / MEGA))
     rows.append(Row("service's memory (RSS) a minute after 24 MP, client", 450, "MB", rest and rest["rss"] / MEGA))
+    rows.append(Row("first colours of 1 MP, service not running, client", 3.0, "s", start and start["service"]))
+    rows.append(Row("  a bare process: torch, weights, one pass", 3.0, "s", start and start["bare"]))
     what = f"plug-in start to first request, {smallest.megapixels:g} MP"
     rows.append(Row(what, 0.4, "s", smallest.first_message))
     share = 100 * rate["command"] / rate["network"]
@@ -174,9 +177,14 @@ def print_speed(rows: list[Row], rate: dict[str, float], peak_was_reset: bool) -
         )
         reach = f"{'>=' if row.at_least else '<='} {row.reach:g}"
         print(f"{row.what:62}{reach:>10}{measured:>9} {row.unit:2}   {row.verdict}")
+    print_folder(rate)
+    if not peak_was_reset:
+        print("memory: the peak could not be reset here, so it includes the service's start")
+
+
+def print_folder(rate: dict[str, float]) -> None:
+    """What the command did in a second, and the bare network."""
     print(
         f"folder: {rate['pictures']} JPEG files of 1 MP, {rate['command']:.2f} pictures/s from the command's start to"
         f" its end ({rate['running']:.2f}/s once it runs), bare network {rate['network']:.2f}/s"
     )
-    if not peak_was_reset:
-        print("memory: the peak could not be reset here, so it includes the service's start")

@@ -13,8 +13,10 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "gimp")]
 
+import baselines  # noqa: E402
 import benchmark  # noqa: E402
 import scans  # noqa: E402
+import starts  # noqa: E402
 from host import Host, HostError  # noqa: E402
 from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
 
@@ -54,6 +56,23 @@ def test_memory_at_rest_is_measured_without_gimp(tmp_path: Path, monkeypatch: py
     assert rest["rss"] >= rest["pss"] > 0 < rest["anonymous"] < rest["rss"]
 
 
+def test_a_start_is_measured_without_gimp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(starts, "SIZE", 0.05)
+    monkeypatch.setattr(starts, "REPEATS", 1)
+    assert benchmark.main(["--start", "--json", str(tmp_path / "start.json")]) == 0
+    assert re.search(r"service not running: [\d.]+ s; a bare process .*: [\d.]+ s", capsys.readouterr().out)
+    start = json.loads((tmp_path / "start.json").read_text())["start"]
+    assert start["service"] > 0 < start["bare"]
+
+
+def test_a_folder_is_measured_without_gimp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(baselines, "PASSES", 1)
+    assert benchmark.main(["--folder", "--quick", "--json", str(tmp_path / "folder.json")]) == 0
+    assert "folder: 3 JPEG files" in capsys.readouterr().out
+    rate = json.loads((tmp_path / "folder.json").read_text())["folder"]
+    assert rate["command"] > 0 < rate["network"]
+
+
 @pytest.mark.timeout(3600)  # the first use of a suite makes its GIMP
 def test_quick_run_prints_every_row(tmp_path: Path) -> None:
     try:
@@ -71,7 +90,7 @@ def test_quick_run_prints_every_row(tmp_path: Path) -> None:
     _check_case(numbers["cases"][0])
     for row in numbers["speed"]:
         assert re.search(rf"^{re.escape(row['what'])} +[<>]= {row['reach']:g} ", done.stdout, re.MULTILINE), row
-        too_large = re.search("24 MP|100 MP|of which", row["what"])
+        too_large = re.search("24 MP|100 MP|of which|not running|a bare process", row["what"])
         assert (row["measured"] is None) == bool(too_large), row
 
 
