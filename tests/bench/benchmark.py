@@ -26,6 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "gimp"))
 import baselines  # noqa: E402
+import live  # noqa: E402
 import machine  # noqa: E402
 import report  # noqa: E402
 import scans  # noqa: E402
@@ -261,6 +262,18 @@ def measure_folder(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"machine": machine.facts(), "folder": rate}
 
 
+def measure_live(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Live Colours alone, printed."""
+    bench = Bench(options.suite, folder, options.quick)
+    found = []
+    for megapixels in options.megapixels:
+        with bench.service() as service:
+            found.append(live.follow(bench.workshop, service, megapixels))
+            report.print_live(found[-1])
+    print(f"load average at the end: {os.getloadavg()[0]:.2f}")
+    return {"machine": machine.facts() | {"busy": options.busy}, "live": [asdict(each) for each in found]}
+
+
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Runs everything and prints each table as soon as it is there; all numbers come back."""
     facts = {"machine": machine.facts() | {"busy": options.busy}, "suite": options.suite}
@@ -303,12 +316,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--rest", action="store_true", help="only the service's memory a minute after its work, without GIMP")
     add("--start", action="store_true", help="only the first colours of a service that has to be started, without GIMP")
     add("--folder", action="store_true", help="only the command line's rate on a folder, without GIMP")
+    add("--live", action="store_true", help="only Live Colours, in GIMP's window")
     add("--quick", action="store_true", help="each run once, no warm-up, no 16 bits, no 100 megapixels")
     return parser
 
 
 def _asked_for(options: argparse.Namespace) -> Callable[[argparse.Namespace, Path], dict[str, Any]]:
-    alone = {"rest": measure_rest, "start": measure_start, "folder": measure_folder}
+    alone = {"rest": measure_rest, "start": measure_start, "folder": measure_folder, "live": measure_live}
     return next((function for name, function in alone.items() if getattr(options, name)), measure)
 
 

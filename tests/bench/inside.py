@@ -36,6 +36,7 @@ class Bench:
         self.hints = self._new_hints()
 
     def _instrument(self) -> None:
+        import colorize_client.live
         import colorize_client.picture
         import job
         import pixels
@@ -47,15 +48,16 @@ class Bench:
         colorize_client.picture.picture_key = timed("hash", colorize_client.picture.picture_key)
         colorize_client.connect = timed("connect, handshake, close", colorize_client.connect)
         colorize_client.Client.close = timed("connect, handshake, close", colorize_client.Client.close)
-        colorize_client.Client.colorize = self._timed_request(colorize_client.Client.colorize)
+        live = colorize_client.live.LiveSession
+        live.run = self._timed_request(live.run)
         job.Result.finish = timed("finish with undo step", job.Result.finish)
 
-    def _timed_request(self, colorize: Callable) -> Callable:
-        def request(client: object, *arguments: object, on_band: Callable, on_progress: Callable, **options: object):
-            on_band = self.recorder.timed("write bands", on_band)
-            on_progress = self.recorder.timed("show progress", on_progress)
+    def _timed_request(self, run: Callable) -> Callable:
+        def request(session: object, hints: object, options: object, kept: object, write: Callable, progress: Callable):
+            write = self.recorder.timed("write pixels", write)
+            progress = self.recorder.timed("show progress", progress)
             with self.recorder.span(WAITING):
-                summary = colorize(client, *arguments, on_band=on_band, on_progress=on_progress, **options)
+                summary = run(session, hints, options, kept, write, progress)
             self.summaries.append(summary)
             return summary
 

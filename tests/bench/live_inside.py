@@ -92,7 +92,7 @@ def stroke(screen: Screen, start: tuple[int, int], length: int, steps: int, paus
 def dabs(screen: Screen, start: tuple[int, int], step: tuple[int, int], count: int, pause: float) -> dict[str, Any]:
     """Dabs at an even pace, whether or not the colours follow; for each, seconds until the canvas changed."""
     seen = screen.canvas()
-    waits: list[float] = []
+    waits: list[float | None] = []
     begin = last = time.monotonic()
     for number in range(count):
         screen.move(start[0] + step[0] * number, start[1] + step[1] * number)
@@ -105,7 +105,7 @@ def dabs(screen: Screen, start: tuple[int, int], step: tuple[int, int], count: i
                 seen, last = current, time.monotonic()
                 waited = waited or last - pressed
             time.sleep(LOOK)
-        waits.append(waited or float("nan"))
+        waits.append(waited or None)
     end = time.monotonic()
     while time.monotonic() - max(last, end) < STILL:
         current = screen.canvas()

@@ -11,8 +11,10 @@ from timeline import DOWN, UP
 
 if TYPE_CHECKING:
     from benchmark import Case
+    from live import Live
 
 MEGA = 1e6
+SMALL = 2.0  # megapixels: below, Live Colours is to follow faster
 STEPS = (
     "read the gray plane",
     "read the hint tiles",
@@ -26,7 +28,7 @@ STEPS = (
     "predict",
     "lift",
     DOWN,
-    "write bands",
+    "write pixels",
     "finish with undo step",
     "show progress",
     "other, in the plug-in",
@@ -167,6 +169,27 @@ def _large_rows(case: Case | None, bits: int) -> list[Row]:
 
 def _find(cases: list[Case], megapixels: float, bits: int = 8) -> Case | None:
     return next((case for case in cases if (case.megapixels, case.bits) == (megapixels, bits)), None)
+
+
+def print_live(live: Live) -> None:
+    """How the colours of a photograph followed the brush."""
+    small = live.megapixels < SMALL
+    rows = [
+        Row("first change on the canvas after a stroke's first dab", 100 if small else 150, "ms", 1000 * live.first),
+        Row("complete, after its last dab", 400, "ms", 1000 * live.complete),
+        Row("idle, of a processor", 2, "%", 100 * live.idle),
+    ]
+    print(f"== Live Colours, {live.megapixels:g} megapixels ==")
+    for row in rows:
+        reach = f"<= {row.reach:g}"
+        print(f"{row.what:62}{reach:>10}{row.measured:>9.3g} {row.unit:2}   {row.verdict}")
+    early, late = (1000 * wait for wait in live.dabs)
+    print(
+        f"20 dabs, 4 a second: a change after {early:.0f} ms in the first ten, {late:.0f} ms in the last ten,", end=" "
+    )
+    print(f"all of it {1000 * live.last:.0f} ms after the last")
+    ways = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in live.steps.items())
+    print(f"on the way to a first change, ms: {ways}\n", flush=True)
 
 
 def print_speed(rows: list[Row], rate: dict[str, float], peak_was_reset: bool) -> None:

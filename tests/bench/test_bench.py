@@ -21,7 +21,7 @@ from host import Host, HostError  # noqa: E402
 from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
 
 SUITE = "trixie"
-STEPS = ("read the gray plane", "hash", UP, "encode", "predict", "lift", DOWN, "write bands", "finish with undo step")
+STEPS = ("read the gray plane", "hash", UP, "encode", "predict", "lift", DOWN, "write pixels", "finish with undo step")
 PLUG_IN = [("read", 0, 2), (WAITING, 2, 20), ("write", 10, 12), ("write", 13, 14)]
 SERVICE = [("encode", 4, 6), ("predict", 6, 9), ("hints", 7, 8), ("lift", 9, 11), ("lift", 15, 18), ("lift", 30, 31)]
 
