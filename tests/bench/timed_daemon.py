@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 from colorize_client import codec, messages
 from colorize_daemon import jobs, model_store, worker
 from colorize_daemon import main as service
@@ -50,22 +49,23 @@ def _instrument_engine(recorder: Recorder) -> None:
     engine = colorizer.Colorizer
     engine.set_image = recorder.timed("encode", engine.set_image)
     engine.predict = recorder.timed("predict", engine.predict)
-    engine.render = _timed_bands(recorder, engine.render)
+    engine.render = _timed_parts(recorder, engine.render)
+    engine.render_tiles = _timed_parts(recorder, engine.render_tiles)
     for step in ("rasterize", "split", "compose"):
         setattr(colorizer, step, recorder.timed("hints", getattr(colorizer, step)))
 
 
-def _timed_bands(recorder: Recorder, render: Callable) -> Callable:
-    def bands(*arguments: object, **options: object) -> Iterator[tuple[int, np.ndarray]]:
+def _timed_parts(recorder: Recorder, render: Callable) -> Callable:
+    def parts(*arguments: object, **options: object) -> Iterator[tuple]:
         coming = render(*arguments, **options)
         while True:
             with recorder.span("lift"):
-                band = next(coming, None)
-            if band is None:
+                part = next(coming, None)
+            if part is None:
                 return
-            yield band
+            yield part
 
-    return bands
+    return parts
 
 
 def _time_messages(recorder: Recorder) -> None:
