@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LARGE = 4 << 20  # bytes
+LARGE = 8 << 20  # bytes
 LOOK_SECONDS = 0.5  # between looks at what other programs do
 LOOKS = 3
 _MMAP_THRESHOLD = -3  # mallopt(3)
@@ -106,7 +106,8 @@ def return_large_pieces() -> None:
 
     By itself it learns to keep pieces of up to 32 MB for the next ones, and tensors of all sizes then leave holes: a
     service at rest had 65 to 85 MB more. The processors' time for a changed stroke on 24 megapixels stayed the same
-    within what runs differ; from 1 MiB on more of it goes to the system, and nothing more is saved.
+    within what runs differ; from 4 MiB on, twice as many pages are asked for and cleared for a small picture, which is
+    a twentieth of its time, and 8 MB less are held at rest.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
