@@ -8,7 +8,7 @@ from typing import Any
 from gi.repository import Gimp
 
 NAME = "colorize-live"
-ANSWER_SECONDS, PAUSE = 3.0, 0.05  # a session looks for calls every second
+ANSWER_SECONDS, PAUSE = 4.0, 0.05  # a session looks for calls every second or two
 
 
 class Guard:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import hand
 import layers
 import new_hints
 import parasites
@@ -21,6 +20,7 @@ from choice import Choice
 from colorize_client.held import Held
 from edits import undo_step
 from gi.repository import Gimp, GLib
+from hand import Hand
 from live_guard import Guard
 from live_layer import LiveLayer, StrokesBefore
 from live_link import Link
@@ -33,11 +33,12 @@ from tiles import Rectangle
 from watching import CLOSE, COARSE
 
 TICK_MS = 40
-RESTING, UNKNOWN = 6, 3  # ticks from look to look while nothing happens, and where the hand cannot be seen
+MOVING, UNSEEN, RESTING = 6, 3, 12  # ticks from look to look while nothing is painted, by what the hand does
+REST = 2.0  # seconds after which a hand that does not move rests
 LIVELY = 1.5  # seconds after a change in which every tick looks
-PAUSE = 0.25  # seconds without a change after which a draft is answered for good
+PAUSE = 0.25  # seconds without a change after which a draft is answered for good; at once where the brush was lifted
 CLOSE_AFTER, CLOSE_EVERY = 0.3, 5.0  # seconds from a change, and always, to a close look
-CHECK_EVERY = 1.0  # seconds between looks at what changes seldom
+CHECK_EVERY, CHECK_AT_REST = 1.0, 2.0  # seconds between looks at what changes seldom
 AT_ONCE = 0.03  # seconds of writing until the next dab is looked for
 
 
@@ -83,8 +84,9 @@ class LiveColours:
         self._withheld: list[Rectangle] = []  # tiles of which a selection let not all through
         self._near: tuple[int, int] | None = None
         self._wanted, self._owed = True, False  # something is to be asked for; a draft is to be answered for good
+        self._reported: tuple[str, int] = ("", 0)  # what the last sentence was about
         self._filled = False  # a layer of strokes is painted all over, and nothing is asked for
-        self._ticks, self._pressed = 0, False
+        self._hand, self._ticks = Hand(), 0
         self._changed = self._looked = self._checked = 0.0
         self._is_over, self._leaves = False, False
         self.failure: Exception | None = None
@@ -135,24 +137,27 @@ class LiveColours:
     # looking
 
     def _tick(self) -> None:
-        if not self.image.is_valid():
-            self._stop("")
-            return
         self._check()
         if self._is_over:
             return
-        now, pressed = time.monotonic(), hand.is_pressed()
-        if self._pressed and not pressed:
+        now, was_down = time.monotonic(), self._hand.is_down
+        self._hand.look()
+        if was_down and not self._hand.is_down:
             self._look_closely_soon(now)
-        self._pressed = bool(pressed)
         self._ticks += 1
-        lively = pressed or now - self._changed < LIVELY
-        if not pressed and now - self._looked > CLOSE_EVERY:
+        if not self._hand.is_down and now - self._looked > CLOSE_EVERY and not self._hand.rests(CLOSE_EVERY):
             self._look(CLOSE)
-        elif self._ticks % (1 if lively else UNKNOWN if pressed is None else RESTING) == 0:
+        elif self._ticks % self._every(now) == 0:
             self._look(COARSE)
-        self._receive()
+        if self._link.is_busy:
+            self._receive()
         self._ask()
+
+    def _every(self, now: float) -> int:
+        """How many ticks lie between two looks."""
+        if self._hand.is_down or now - self._changed < LIVELY:
+            return 1
+        return RESTING if self._hand.rests(REST) else MOVING if self._hand.is_seen else UNSEEN
 
     def _look_closely_soon(self, now: float) -> None:
         self._looked = min(self._looked, now - CLOSE_EVERY + CLOSE_AFTER)
@@ -163,7 +168,7 @@ class LiveColours:
             self._looked = now
         for painted in self._around.painted.values():
             if not painted.is_whole:
-                self._checked = 0.0  # what is left is found by the next check
+                self._checked = 0.0  # the next check finds what is left
                 continue
             box = painted.look(side)
             if box is not None:
@@ -175,10 +180,11 @@ class LiveColours:
     # asking and writing
 
     def _ask(self) -> None:
-        quiet = time.monotonic() - self._changed > PAUSE
+        paused = time.monotonic() - self._changed > PAUSE
+        lifted = self._hand.is_seen and not self._hand.is_down
         if (self._wanted or self._link.is_new) and self._link.is_ready:
-            self._send(draft=not quiet)
-        elif self._owed and quiet and self._link.is_ready and not self._link.is_busy:
+            self._send(draft=not paused)
+        elif self._owed and (paused or lifted) and self._link.is_ready and not self._link.is_busy:
             self._send(draft=False)
         elif not self._link.is_busy:
             self._link.look_after(self.settings.model)
@@ -205,15 +211,15 @@ class LiveColours:
                 GLib.idle_add(self._guarded(self._receive, again=False))
                 break
         self._colours.show()
-        self._report()
+        if not self._filled and (self._link.stage, id(self._link.result)) != self._reported:
+            self._reported = self._link.stage, id(self._link.result)
+            self._report()
 
     def _report(self) -> None:
-        if self._filled:
-            return
         stage, result = self._link.stage, self._link.result
         if stage in ("loading", "upload", "encode"):
             self._say(_(STAGES[stage][0]))
-        elif result and not stage:
+        elif result:
             notes = [_(note) for note in result.get("notes", [])]
             model = result.get("model", {})
             title = str(model.get("title") or model.get("name", ""))
@@ -224,9 +230,12 @@ class LiveColours:
 
     def _check(self) -> None:
         now = time.monotonic()
-        if now - self._checked < CHECK_EVERY:
+        if now - self._checked < (CHECK_AT_REST if self._hand.rests(REST) else CHECK_EVERY):
             return
         self._checked = now
+        if not self.image.is_valid():
+            self._stop("")
+            return
         if self._guard.called():
             self._present()
         reason = self._why_over()
@@ -238,7 +247,7 @@ class LiveColours:
             self._changed, self._wanted = now, True
         if self._around.has_other_selection():
             self._follow_selection()
-        if not self._pressed and now - self._changed > CHECK_EVERY and self._around.has_other_picture():
+        if not self._hand.is_down and now - self._changed > CHECK_EVERY and self._around.has_other_picture():
             self._link.held.put_all("")
             self._link.use(self._around.picture)
 

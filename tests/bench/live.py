@@ -16,9 +16,9 @@ from timeline import Span
 from workshop import Workshop
 
 HERE = Path(__file__).parent
-NUMBER = 2  # of the photograph: a cup of coffee, whose saucer is a thing of a twentieth of the picture
+NUMBER = 0  # of the photograph: an astronaut before a flag
 SHOWN = 740  # pixels of the screen that a photograph which fills the window is wide
-START, STEP = (360, 520), (3, 0)  # on the screen: on the saucer's left half, and from dab to dab
+START, STEP = (314, 324), (2, 1)  # on the screen: where a stroke means a twentieth of the picture; from dab to dab
 STROKE, BRUSH = 200, 50  # pixels of the photograph: length of a stroke, width of the brush
 SMALLEST = 27  # pixels of the screen that a stroke is long, at least
 REPEATS, DABS, DAB_SECONDS = 7, 20, 0.25

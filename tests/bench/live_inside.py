@@ -20,7 +20,7 @@ from typing import Any
 import window
 from window import ASIDE
 
-CANVAS = (250, 190, 720, 460)  # on the screen: x, y, width, height of a photograph that fills the window
+CANVAS = (250, 190, 540, 460)  # on the screen: x, y, width, height of what is seen of a photograph beside the window
 LOOK = 0.003  # seconds between looks at the canvas
 STILL = 0.8  # seconds without a change after which it is complete
 PATIENCE = 30.0
