@@ -71,7 +71,7 @@ def learn(name: str, photographs: PackedPhotographs, out: Path, **more: Any) -> 
     """Run the recipe's fit, with `more` settings of its own."""
     fit = fit_of(name)
     samples = (fit.steps + 1) * EIGHT
-    settings = LoopSettings(samples, size=fit.size, schedule="constant", clip=0.0, threads=2)
+    settings = LoopSettings(samples, size=fit.size, schedule="constant", clip=0.0, threads=1)
 
     def again() -> Run:
         return Run(unvaried(name, fit.own | more), settings, photographs, out)

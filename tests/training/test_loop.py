@@ -317,7 +317,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 def test_an_interrupt_saves_and_says_how_to_go_on(picture_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; from colorize_training.main import main; sys.exit(main())", "chroma"]
     command += ["--data", str(picture_folder), "--out", str(tmp_path), "--backbone", "random"]
-    command += ["--batch", "2", "--size", "64", "--early-size", "0"]
+    command += ["--encoder", "mobilenet_v2", "--batch", "2", "--size", "32", "--early-size", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     log = tmp_path / "log.csv"
     deadline = time.monotonic() + 120
