@@ -15,9 +15,12 @@ import pytest_timeout
 from colorize_client.paths import STATE_VARIABLE
 from colorize_daemon.resources import share_processors
 from photographs import PHOTOGRAPHS, Photograph, load_photograph
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 OUTPUT = Path(__file__).parent / "output"
 HUNG = 300.0  # seconds in which nothing has gone on: the test hangs
+TOGETHER = ("gimp", "install")  # parts whose tests share a machine that is slow to make
 REASON = pytest.StashKey[str]()
 PART_SECONDS: dict[str, float] = defaultdict(float)
 
@@ -59,6 +62,20 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     share_processors()  # the tests' own torch, too, shares them with daemon and GIMP
     os.environ[progress.MARK] = str(os.getpid())
+
+
+class FilesAndMachines(LoadScopeScheduling):
+    """Of tests that run side by side, those of a file run in one process, as do those of a part in TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        part = file.split("/")[1]
+        return part if part in TOGETHER else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesAndMachines:
+    return FilesAndMachines(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -17,7 +17,7 @@ import baselines  # noqa: E402
 import benchmark  # noqa: E402
 import scans  # noqa: E402
 import starts  # noqa: E402
-from host import Host, HostError  # noqa: E402
+from host import Host, NotRoot  # noqa: E402
 from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
 
 SUITE = "trixie"
@@ -77,7 +77,7 @@ def test_a_folder_is_measured_without_gimp(tmp_path: Path, monkeypatch: pytest.M
 def test_quick_run_prints_every_row(tmp_path: Path) -> None:
     try:
         Host(SUITE).ensure()
-    except HostError as error:
+    except NotRoot as error:
         pytest.skip(str(error))
     file = tmp_path / "numbers.json"
     words = [HERE / "run", "--quick", "--megapixels", "1", "--suite", SUITE, "--json", file]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,37 +17,39 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from host import SUITES, Host, HostError  # noqa: E402
+from host import SUITES, Host, HostError, NotRoot, ensure  # noqa: E402
 from workshop import Outcomes, Service, Workshop  # noqa: E402
 
 LARGE = 4  # times as wide and high as the photograph: work enough to be killed in the middle of
 
 
+@pytest.fixture(scope="session")
+def hosts(request: pytest.FixtureRequest) -> dict[str, Host | HostError]:
+    """A root folder with GIMP, or why there is none, of each suite that a test wants."""
+    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
+    wanted = {callspec.params.get("host") for callspec in callspecs if callspec}
+    return ensure(suite for suite in SUITES if suite in wanted)
+
+
 @pytest.fixture(scope="session", params=SUITES)
-def host(request: pytest.FixtureRequest) -> Host:
+def host(request: pytest.FixtureRequest, hosts: dict[str, Host | HostError]) -> Host:
     """A root folder with GIMP, made where it is missing; without root there is none, and the test is skipped."""
-    host = Host(request.param)
-    try:
-        host.ensure()
-    except HostError as error:
-        pytest.skip(str(error))
+    host = hosts[request.param]
+    if isinstance(host, NotRoot):
+        pytest.skip(str(host))
+    if isinstance(host, HostError):
+        raise host
     return host
 
 
 @pytest.fixture(scope="session")
 def workshops(
-    request: pytest.FixtureRequest, output_folder: Path, photograph: Callable
+    hosts: dict[str, Host | HostError], output_folder: Path, photograph: Callable
 ) -> Iterator[dict[str, Workshop]]:
-    """Of each suite that a test wants and that there is: the host with the plug-in installed, and a service."""
-    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
-    wanted = {callspec.params.get("host") for callspec in callspecs if callspec}
-    made: dict[str, Workshop] = {}
+    """Of each host that there is: the host with the plug-in installed, and a service."""
     with ExitStack() as stack:
-        for host in (Host(suite) for suite in SUITES if suite in wanted):
-            with suppress(HostError):  # its tests are skipped, with the reason
-                host.ensure()
-                made[host.suite] = stack.enter_context(_workshop(host, output_folder, photograph))
-        yield made
+        there = [host for host in hosts.values() if isinstance(host, Host)]
+        yield {host.suite: stack.enter_context(_workshop(host, output_folder, photograph)) for host in there}
 
 
 @contextmanager

@@ -15,7 +15,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,10 @@ QUIET = {"DEBIAN_FRONTEND": "noninteractive"}
 
 class HostError(Exception):
     """Why there is no GIMP to test in, and what to do."""
+
+
+class NotRoot(HostError):
+    """The user may not make one."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,9 @@ class Host:
         wanted = " ".join(PACKAGES)
         if complete.exists() and complete.read_text() == wanted:
             return
-        _check_tools()
-        with _locked(hosts_folder() / f"{self.suite}.lock"):
+        with _locked("apt"):
+            _check_tools()
+        with _locked(self.suite):
             if not (self.root / ".bootstrapped").exists():
                 self._bootstrap()
             self._install()
@@ -114,7 +120,9 @@ class Host:
         shutil.rmtree(self.root, ignore_errors=True)  # half of one cannot be resumed
         self._packages_folder.mkdir(parents=True, exist_ok=True)
         options = ["--variant=minbase", f"--cache-dir={self._packages_folder}", f"--keyring={KEYRING}"]
-        _run(["debootstrap", *options, self.suite, str(self.root), mirror(), ANY_SUITE])
+        with _locked("apt"):
+            source = mirror()
+        _run(["debootstrap", *options, self.suite, str(self.root), source, ANY_SUITE])
         for name, content in SETTINGS.items():
             (self.root / name).write_text(content)
         (self.root / "usr/sbin/policy-rc.d").chmod(0o755)
@@ -140,6 +148,22 @@ class Host:
     @property
     def _packages_folder(self) -> Path:
         return hosts_folder() / f"{self.suite}.debs"
+
+
+def ensure(suites: Iterable[str]) -> dict[str, Host | HostError]:
+    """The root folders of these suites, made at the same time where they are missing, or why there is none."""
+
+    def ensured(suite: str) -> Host | HostError:
+        host = Host(suite)
+        try:
+            host.ensure()
+        except HostError as error:
+            return error
+        return host
+
+    suites = list(suites)
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(suites, pool.map(ensured, suites), strict=True))
 
 
 def hosts_folder() -> Path:
@@ -171,7 +195,7 @@ def _refresh_apt() -> bool:
 
 def _check_tools() -> None:
     if os.geteuid() != 0:
-        raise HostError("a GIMP to test in can only be made by root: run this as root")
+        raise NotRoot("a GIMP to test in can only be made by root: run this as root")
     missing = [package for program, package in TOOLS.items() if not shutil.which(program)]
     if missing:
         _run(["apt-get", "update", "-q"])
@@ -189,8 +213,9 @@ def _run(command: Sequence[str]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two test runs may want the same root folder."""
+def _locked(what: str) -> Iterator[None]:
+    """Two test runs may want the same root folder, two root folders this machine's apt."""
+    path = hosts_folder() / f"{what}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -202,14 +227,10 @@ def main(suites: Sequence[str]) -> int:
     if unknown:
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        for suite in suites or SUITES:
-            Host(suite).ensure()
-            print(Host(suite).root)
-    except HostError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    found = ensure(suites or SUITES)
+    for host in found.values():
+        print(host.root if isinstance(host, Host) else host, file=sys.stdout if isinstance(host, Host) else sys.stderr)
+    return int(any(isinstance(host, HostError) for host in found.values()))
 
 
 if __name__ == "__main__":
