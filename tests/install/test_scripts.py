@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ UNITS = ROOT / "daemon" / "systemd"
 
 
 @pytest.fixture
-def units(tmp_path: Path) -> Path:
-    """The units as install.sh would write them, for a program that exists."""
-    for name in ("gimp-colorize.service", "gimp-colorize.socket"):
-        (tmp_path / name).write_text((UNITS / name).read_text().replace("@DAEMON@", '"/usr/bin/true"'))
-    return tmp_path
+def units() -> Iterator[Path]:
+    """The units as install.sh would write them, for a program that exists; a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="gc-", dir="/tmp") as folder:
+        for name in ("gimp-colorize.service", "gimp-colorize.socket"):
+            Path(folder, name).write_text((UNITS / name).read_text().replace("@DAEMON@", '"/usr/bin/true"'))
+        yield Path(folder)
 
 
 def verify(folder: Path) -> subprocess.CompletedProcess[str]:
