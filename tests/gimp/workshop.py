@@ -144,6 +144,7 @@ class Workshop:
     folder: Path
     service: Service
     profile: Path = field(init=False)
+    _one: threading.Lock = field(default_factory=threading.Lock, init=False)  # program at a time: they share a service
 
     def __post_init__(self) -> None:
         self.profile = self.folder / "profile"
@@ -185,7 +186,7 @@ class Workshop:
         given[progress.OUTSIDE] = str(self.service.work)
         given |= {"PYTHONDONTWRITEBYTECODE": "1", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none"}
         command = self.host.command(words, shared=[self.folder], environment={**given, **(environment or {})})
-        with (self.folder / log).open("wb") as output:
+        with self._one, (self.folder / log).open("wb") as output:
             return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
 
     def run_batch(self, code: str, log: str) -> int:
