@@ -177,8 +177,8 @@ def screen() -> Iterator[None]:
 
 
 @contextmanager
-def gimp(photo: str, layers: bool) -> Iterator[None]:
-    with gimp_with(*([LAYERS.format(photo=photo)] if layers else [SET_UP, photo])):
+def gimp(photos: list[str], layers: bool) -> Iterator[None]:
+    with gimp_with(*([LAYERS.format(photo=photos[0])] if layers else [SET_UP, *photos])):
         yield
 
 
@@ -211,7 +211,7 @@ class User:
     def see(self, name: str) -> None:
         screen_at_rest()
         self._titles[name] = xdotool("getwindowname", self._window)
-        (self._folder / "titles.json").write_text(json.dumps(self._titles))
+        self._write_down()
         self._shots += 1
         file = f"{self._shots:02d}-{name}.png"
         subprocess.run(["import", "-window", "root", self._folder / file], check=True)
@@ -273,14 +273,26 @@ class User:
     def note(self, name: str, text: str) -> None:
         """Writes down what was seen elsewhere than on the screen."""
         self._titles[name] = text
+        self._write_down()
 
-    def agree(self, title: str, messages: int = 0) -> None:
-        """Presses the dialog's own button, and those of the messages that follow."""
+    def _write_down(self) -> None:
+        (self._folder / "titles.json").write_text(json.dumps(self._titles))
+
+    def discard(self, key: str, title: str) -> None:
+        """Closes what is not saved."""
+        self.key(key)
+        xdotool("windowactivate", "--sync", window(title))
+        rested()
+        xdotool("key", "alt+d")
+
+    def agree(self, title: str, messages: int = 0, wait: bool = True) -> None:
+        """Presses the dialog's own button, and those of the messages that follow; waits for the plug-in's end."""
         xdotool("windowactivate", "--sync", window(title))
         rested()
         xdotool("key", "Return")
         closed(title)
-        idle()
+        if wait:
+            idle()
         for _ in range(messages):
             self.agree("GIMP Message")
 
@@ -374,11 +386,10 @@ def visit_layers(user: User) -> None:
 
 
 def visit_live(user: User) -> None:
-    """Colours that follow the brush."""
+    """Colours that follow the brush, of the second of two photographs."""
     title = user.read("Live Colours")
-    user.choose("_Live Colours…")
-    window(title)
-    answered()
+    user.see("gray")
+    open_live(user, title)
     user.see("open")
     user.brush_down(FIRST_STROKE)
     user.see("brush-down")
@@ -386,20 +397,49 @@ def visit_live(user: User) -> None:
     user.see("stroke")
     user.key("ctrl+z")
     user.see("undone")
-    user.brush_down(SECOND_STROKE)
-    user.brush_up()
+    open_live(user, title)
+    until("the end of the second session", lambda: len(plug_ins()) == 1)
+    user.key(F5)
+    user.agree("GIMP Message", wait=False)
+    user.paint(SECOND_STROKE)
     user.see("second")
     user.press(title, "_Done")
     closed(title)
     idle()
     user.see("done")
-    user.key("ctrl+z")
-    user.see("done-undone")
+    cancel_and_close(user, title)
+
+
+def open_live(user: User, title: str) -> None:
+    user.choose("_Live Colours…")
+    window(title)
+    answered()
+
+
+def cancel_and_close(user: User, title: str) -> None:
+    """Cancel; closing the image, and GIMP, while the window is open."""
+    open_live(user, title)
+    user.paint(FIRST_STROKE)
+    user.see("before-cancel")
+    user.press(title, "_Cancel")
+    closed(title)
+    idle()
+    user.see("cancelled")
+    open_live(user, title)
+    user.discard("ctrl+w", "Close")
+    closed(title)
+    idle()
+    user.see("closed")
+    open_live(user, title)
+    user.discard("ctrl+q", "Quit GIMP")
+    until("the end of GIMP", lambda: not any("gimp" in command(process).split("\0")[0] for process in processes()))
+    user.note("after GIMP", str(len(plug_ins())))
 
 
 def main(plug_in: str, photo: str, folder: str, scene: str = "") -> int:
     translate = gettext.translation("colorize", Path(plug_in) / "locale", fallback=True).gettext
-    with screen(), gimp(photo, scene == "layers"):
+    photos = [photo, photo] if scene == "live" else [photo]
+    with screen(), gimp(photos, scene == "layers"):
         try:
             user = User(Path(folder), translate)
             {"layers": visit_layers, "live": visit_live}.get(scene, visit)(user)
