@@ -21,6 +21,7 @@ RENDERING = b"1"
 REACH = 2 * RADIUS + 1
 # Of ab: a draft leaves tiles that move less as they are, since the answer that follows it brings them.
 SEEN = 0.5
+DRAWN = 12  # tiles of a draft: while the brush moves, an editor has no time to show more
 
 
 def state_of(prediction: Prediction, layout: str, picture: str) -> str:
@@ -33,17 +34,34 @@ def state_of(prediction: Prediction, layout: str, picture: str) -> str:
 
 
 def wanted(embedding: Embedding, prediction: Prediction, state: str, update: Update) -> list[Rectangle]:
-    """The tiles that a client needs so that it holds what a prediction, of this name, makes of its photograph."""
+    """The tiles that a client needs so that it holds what a prediction, of this name, makes of its photograph.
+
+    Of a draft, the nearest `DRAWN` of them.
+    """
+    everything = all_tiles(*embedding.gray.shape)
+    stale = unpack_tiles(update.stale) if update.stale else []
+    newer = unpack_tiles(update.newer.tiles) if update.newer else []
+    changed = _changed_since(embedding, prediction, state, update.since, update.draft)
+    changed_again = _changed_since(
+        embedding, prediction, state, update.newer.since if update.newer else "", update.draft
+    )
+    tiles = [
+        tile
+        for tile in everything
+        if (stale and touches(tile, stale)) or tile in (changed_again if newer and touches(tile, newer) else changed)
+    ]
+    return nearest_first(tiles, update.near)[: DRAWN if update.draft else len(tiles)]
+
+
+def _changed_since(embedding: Embedding, prediction: Prediction, state: str, since: str, draft: bool) -> set[Rectangle]:
+    """The tiles that changed since a state; all of them where it is not known any more."""
+    if since == state:
+        return set()
+    before = embedding.recall(since)
     height, width = embedding.gray.shape
-    before = prediction if update.since == state else embedding.recall(update.since)
     if before is None:
-        tiles = all_tiles(height, width)
-    else:
-        stale = unpack_tiles(update.stale) if update.stale else []
-        least = SEEN if update.draft else 0.0
-        changed = set(changed_tiles(before, prediction, height, width, least) if update.since != state else [])
-        tiles = [tile for tile in all_tiles(height, width) if tile in changed or (stale and touches(tile, stale))]
-    return nearest_first(tiles, update.near)
+        return set(all_tiles(height, width))
+    return set(changed_tiles(before, prediction, height, width, SEEN if draft else 0.0))
 
 
 def all_tiles(height: int, width: int) -> list[Rectangle]:

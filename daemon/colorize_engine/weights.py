@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -129,9 +129,8 @@ def _log_once(sentence: str) -> None:
 def read_record(path: Path) -> WeightsRecord:
     """The record of one file, from its header alone."""
     try:
-        changed = _check_file(path)
-        with safe_open(path, "np") as file:
-            meta = file.metadata() or {}
+        changed, size = _check_file(path)
+        meta = _metadata(path, changed, size)
         if meta.get("format") != FORMAT:
             raise BadWeights(
                 f"{path} is not a weights file of this program; make one with `gimp-colorize-train export`"
@@ -143,14 +142,24 @@ def read_record(path: Path) -> WeightsRecord:
         raise BadWeights(f"{path} cannot be read as weights ({error}); it may be damaged: install it again") from error
 
 
-def _check_file(path: Path) -> int:
-    """When the file changed last, in nanoseconds. Raises BadWeights, OSError where it is too large, or no file."""
+@lru_cache(maxsize=64)
+def _metadata(path: Path, changed: int, size: int) -> dict[str, str]:
+    """Of a file, read once as long as it is the same: every request asks for it."""
+    with safe_open(path, "np") as file:
+        return file.metadata() or {}
+
+
+def _check_file(path: Path) -> tuple[int, int]:
+    """When the file changed last, in nanoseconds, and its bytes.
+
+    Raises BadWeights, OSError where it is too large, or no file.
+    """
     with regular_file(path) as file:
         found = os.fstat(file.fileno())
         header = int.from_bytes(file.read(8), "little")
     if found.st_size > MAX_FILE_BYTES or header > MAX_HEADER_BYTES:
         raise ValueError(f"{found.st_size} bytes, {header} of them a header, are more than any weights of ours have")
-    return found.st_mtime_ns
+    return found.st_mtime_ns, found.st_size
 
 
 def regular_file(path: Path) -> BinaryIO:

@@ -37,6 +37,7 @@ class LiveLayer:
         self._tiles = set(tiles.cut(*self._size))
         self._replaced: set[Rectangle] = set()
         self._shown: list[Rectangle] = []
+        self._buffer: Gegl.Buffer | None = None  # of the layer, from the first write until what was written is shown
         self._limit: _Limit | None = None
         self._watched: Watched | None = None  # since nothing was written
 
@@ -66,7 +67,7 @@ class LiveLayer:
 
     def write(self, place: Rectangle, pixels: bytes) -> bool:
         """Pixels in the result's layout, seen after `show`. Returns whether the selection let all of them through."""
-        buffer = self.layer.get_buffer()
+        buffer = self._buffer = self._buffer or self.layer.get_buffer()
         for tile in tiles.cut(*self._size) if place not in self._tiles else [place]:
             if tile not in self._replaced and tiles.meet(tile, place):
                 _copy(buffer, self._before, tile)
@@ -74,17 +75,17 @@ class LiveLayer:
         everywhere = self._limit is None or self._limit.write(buffer, place, self._format, pixels)
         if self._limit is None:
             buffer.set(_rectangle(place), self._format, pixels)
-        buffer.flush()
         self._shown.append(place)
         return everywhere
 
     def show(self) -> None:
         """Lets the canvas show what was written."""
-        if not self._shown:
+        if self._buffer is None:
             return
+        self._buffer.flush()
         for x, y, w, h in self._shown:
             self.layer.update(x, y, w, h)
-        self._shown = []
+        self._shown, self._buffer = [], None
         Gimp.displays_flush()
         self._watched = None
 

@@ -142,10 +142,10 @@ class LiveColours:
             return
         now, was_down = time.monotonic(), self._hand.is_down
         self._hand.look()
-        if was_down and not self._hand.is_down:
-            self._look_closely_soon(now)
         self._ticks += 1
-        if not self._hand.is_down and now - self._looked > CLOSE_EVERY and not self._hand.rests(CLOSE_EVERY):
+        lifted = was_down and not self._hand.is_down
+        due = not self._hand.is_down and now - self._looked > CLOSE_EVERY and not self._hand.rests(CLOSE_EVERY)
+        if lifted or due:
             self._look(CLOSE)
         elif self._ticks % self._every(now) == 0:
             self._look(COARSE)
@@ -158,9 +158,6 @@ class LiveColours:
         if self._hand.is_down or now - self._changed < LIVELY:
             return 1
         return RESTING if self._hand.rests(REST) else MOVING if self._hand.is_seen else UNSEEN
-
-    def _look_closely_soon(self, now: float) -> None:
-        self._looked = min(self._looked, now - CLOSE_EVERY + CLOSE_AFTER)
 
     def _look(self, side: int) -> None:
         now, picture = time.monotonic(), self._around.picture
@@ -175,7 +172,8 @@ class LiveColours:
                 x, y, w, h = box
                 self._near = min(max(0, x + w // 2), picture.width - 1), min(max(0, y + h // 2), picture.height - 1)
                 self._changed, self._wanted = now, True
-                self._look_closely_soon(now)
+                if side == COARSE:
+                    self._looked = min(self._looked, now - CLOSE_EVERY + CLOSE_AFTER)
 
     # asking and writing
 

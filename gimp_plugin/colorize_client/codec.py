@@ -46,6 +46,7 @@ from colorize_client.messages import (
     JobCancelled,
     Models,
     NeedImage,
+    Newer,
     Prepare,
     Progress,
     Reply,
@@ -277,14 +278,23 @@ def _colorize(request_id: str, given: _Fields) -> Colorize:
 
 
 def _update(given: _Fields, image: Image) -> Update:
-    stale = given.array("stale", ("u16",), (None, 4)) if "stale" in given else None
-    if stale is not None and stale.shape[0] > MAX_TILES:
-        raise BadMessage(f"{given.where}.stale: {stale.shape[0]} rectangles, at most {MAX_TILES} are accepted")
+    stale = _rectangles(given, "stale") if "stale" in given else None
+    newer = None
+    if "newer" in given:
+        inside = given.inside("newer", BadMessage)
+        newer = Newer(inside.state("since"), _rectangles(inside, "tiles"))
     near = given.integers("near", 2, MAX_SIDE) if "near" in given else None
     if near is not None and len(near) != 2:
         raise given.fail("near", "x and y")
     since = given.state("since")
-    return Update(since, stale, (near[0], near[1]) if near else None, given.flag("draft", False))
+    return Update(since, stale, newer, (near[0], near[1]) if near else None, given.flag("draft", False))
+
+
+def _rectangles(given: _Fields, name: str) -> Array:
+    found = given.array(name, ("u16",), (None, 4))
+    if found.shape[0] > MAX_TILES:
+        raise BadMessage(f"{given.where}.{name}: {found.shape[0]} rectangles, at most {MAX_TILES} are accepted")
+    return found
 
 
 def _prepare(request_id: str, given: _Fields) -> Prepare:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from colorize_client import messages
-from colorize_client.messages import TILE_SIDE, Update
+from colorize_client.messages import TILE_SIDE, Newer, Update
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height
 
@@ -50,8 +50,19 @@ class Held:
         return states.pop() if len(states) == 1 else ""
 
     def update(self, near: tuple[int, int] | None, draft: bool) -> Update:
-        """What to ask for: the changes since the state that most tiles are of."""
-        known = Counter(state for state in self._states.values() if state).most_common(1)
-        since = known[0][0] if known else ""
-        others = [tile for tile, state in self._states.items() if state != since] if since else []
-        return Update(since, messages.pack_tiles(others) if others else None, near, draft)
+        """What to ask for: the changes since the states that most tiles are of."""
+        known = [state for state, _ in Counter(state for state in self._states.values() if state).most_common(2)]
+        if not known:
+            return Update(near=near, draft=draft)
+        newer = self._of(known[1]) if len(known) > 1 else []
+        others = [tile for tile, state in self._states.items() if state not in known]
+        return Update(
+            known[0],
+            messages.pack_tiles(others) if others else None,
+            Newer(known[1], messages.pack_tiles(newer)) if newer else None,
+            near,
+            draft,
+        )
+
+    def _of(self, state: str) -> list[Rectangle]:
+        return [tile for tile, its in self._states.items() if its == state]

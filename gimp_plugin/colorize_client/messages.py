@@ -89,18 +89,28 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Newer:
+    """Rectangles, u16 (n, 4) of x, y, w, h, whose tiles are of another state than most."""
+
+    since: str
+    tiles: Array
+
+
+@dataclass(frozen=True)
 class Update:
     """Asks for those tiles alone that differ from what the client holds.
 
     Attributes:
         since: the state, named by an earlier answer, that the client's tiles are of; "" for none.
-        stale: u16 (n, 4), the x, y, w, h of rectangles that are of no state, or of another one; None for none.
+        stale: u16 (n, 4), the x, y, w, h of rectangles that are of no state, or of any other one; None for none.
+        newer: those that are of one other state; None for none.
         near: x, y in the photograph's pixels: the nearest tiles come first. None: from the top to the bottom.
         draft: whether a stroke on what may be a small thing is answered at once, by what lies under it alone.
     """
 
     since: str = ""
     stale: Array | None = None
+    newer: Newer | None = None
     near: tuple[int, int] | None = None
     draft: bool = False
 

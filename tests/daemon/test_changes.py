@@ -7,7 +7,7 @@ import pytest
 import torch
 from colorize_client import HintTiles, Options
 from colorize_client.held import tiles_of
-from colorize_client.messages import Update, pack_tiles
+from colorize_client.messages import Newer, Update, pack_tiles
 from colorize_engine import changes, weights
 from colorize_engine.changes import Rectangle
 from colorize_engine.colorizer import Colorizer, Embedding, Prediction
@@ -121,6 +121,11 @@ def test_the_wanted_tiles_are_the_changed_and_the_stale_ones_the_nearest_first(
     found = changes.wanted(embedding, other, "other", asked)
     assert sorted(found) == sorted([*changed, stale])
     assert found[0] == (512, 1536, 256, 256)
+    both = Update("one", newer=Newer("other", pack_tiles(changed)))
+    embedding.remember("other", other)
+    assert changes.wanted(embedding, other, "other", both) == []
+    assert sorted(changes.wanted(embedding, one, "one", both)) == sorted(changed)
+    assert len(changes.wanted(embedding, other, "third", Update("one", draft=True))) <= changes.DRAWN
     assert changes.wanted(embedding, one, "one", Update("one")) == []
     assert changes.wanted(embedding, one, "one", Update("one", asked.stale)) == [stale]
     assert changes.wanted(embedding, other, "other", Update("unknown")) == everything

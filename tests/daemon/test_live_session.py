@@ -95,12 +95,27 @@ def test_a_newer_stroke_takes_the_place_of_the_older_one(engine_service, picture
     screen.ask(None)
     before = engine_service.status()["counters"]["cancelled"]
     for width in range(20, 180, 20):  # the brush goes on, and nothing but the first pixels are waited for
-        screen.session.ask(strokes(((*SUIT[:2], width, 30), NAVY)), Options(), draft=True)
+        screen.session.ask(strokes(((*SUIT[:2], width, 30), NAVY)), Options())
         wait_for(lambda: screen.look() or screen.session.began)
     assert engine_service.status()["counters"]["cancelled"] > before
     last = strokes((SUIT, NAVY))
     screen.ask(last)
     assert np.array_equal(screen.pixels, whole_run(engine_service, picture, last))
+
+
+def test_drafts_bring_the_nearest_tiles_and_what_follows_brings_the_rest(engine_service, picture, screen):
+    screen.ask(None)
+    came = 0
+    for width in (60, 120, 180):
+        hints = strokes(((*SUIT[:2], width, 30), NAVY))
+        draft = screen.ask(hints, near=(450, 1300), draft=True)
+        assert 0 < draft["tiles"] == len(screen.tiles) <= 12
+        came += draft["tiles"]
+    assert screen.session.held.state == ""
+    rest = screen.ask(hints)["tiles"]
+    assert 0 < rest < 36
+    assert np.array_equal(screen.pixels, whole_run(engine_service, picture, hints))
+    assert screen.session.held.state
 
 
 def test_a_session_goes_on_from_the_tiles_that_are_held(engine_service, picture, screen):
