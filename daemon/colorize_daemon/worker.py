@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from colorize_daemon.resources import Processors, trim, unmap_pages
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds
     from colorize_engine.colorizer import Colorizer, Embedding, Prediction
+    from colorize_engine.rendering import Rectangle
     from colorize_engine.weights import WeightsRecord
 
 log = logging.getLogger(__name__)
@@ -297,14 +298,22 @@ class Worker:
         update, about = request.update, dict[str, Any]()
         self._advance(job, "hints")
         hints, kept = (HintTiles.from_wire(tiles) if tiles else None for tiles in (request.hints, request.kept))
-        draft = update is not None and update.draft
-        with timings.measure("predict"):
-            prediction = colorizer.predict(embedding, hints, request.options, job.check, kept, draft)
+
+        def predict(draft: bool) -> Prediction:
+            with timings.measure("predict"):
+                return colorizer.predict(embedding, hints, request.options, job.check, kept, draft)
+
+        sent: list[Rectangle] = []
+        prediction = predict(draft=update is not None and (update.draft or update.near is not None))
+        if update and prediction.draft and not update.draft:  # what is drawn at once, until the whole answer is there
+            sent = self._send_tiles(job, colorizer, embedding, prediction, replace(update, draft=True), [])[1]
+            prediction = predict(draft=False)
         self._count("predictions")
         with timings.measure("lift"):
             self._advance(job, "lift")
             if update:
-                about |= self._send_tiles(job, request.layout, colorizer, embedding, prediction, update)
+                state, tiles = self._send_tiles(job, colorizer, embedding, prediction, update, sent)
+                about = {"state": state, "tiles": len(sent) + len(tiles), "draft": prediction.draft}
             else:
                 bands = colorizer.render(embedding, prediction, request.layout, check=job.check)
                 self._send_bands(job, request.layout, embedding.height, bands)
@@ -382,24 +391,31 @@ class Worker:
             job.fraction = min(1.0, (y + rows.shape[0]) / height)
 
     def _send_tiles(
-        self, job: Job, layout: str, colorizer: Colorizer, embedding: Embedding, prediction: Prediction, update: Update
-    ) -> dict[str, Any]:
-        """Sends the tiles that the client does not hold; returns what the result says of them."""
+        self,
+        job: Job,
+        colorizer: Colorizer,
+        embedding: Embedding,
+        prediction: Prediction,
+        update: Update,
+        others: Sequence[Rectangle],
+    ) -> tuple[str, list[Rectangle]]:
+        """Sends the tiles that the client does not hold, and `others`; returns the state's name and the tiles."""
         from colorize_engine import changes
 
+        assert isinstance(job.request, messages.Colorize)
+        layout = job.request.layout
         state = changes.state_of(prediction, layout, job.request.image.key)
-        tiles = changes.wanted(embedding, prediction, state, update)
+        tiles = changes.wanted(embedding, prediction, state, update, others)
         embedding.remember(state, prediction)
         dtype, _ = messages.LAYOUTS[layout]
-        for number, (x, y, pixels) in enumerate(
-            colorizer.render_tiles(embedding, prediction, layout, tiles, job.check)
-        ):
+        parts = colorizer.render_tiles(embedding, prediction, layout, tiles, job.check)
+        for number, (x, y, pixels) in enumerate(parts, 1):
             job.reserve(pixels.nbytes)
             array = Array(pixels.shape, dtype, memoryview(pixels).cast("B"))
             tile = Tile(job.request.id, x, y, state, array)
             self.outgoing.put(OutgoingMessage(job.client, codec.encode(tile), job, credit=pixels.nbytes))
-            job.fraction = (number + 1) / len(tiles)
-        return {"state": state, "tiles": len(tiles), "draft": prediction.draft}
+            job.fraction = number / len(tiles)
+        return state, tiles
 
     def _send_band(self, job: Job, dtype: str, y: int, rows: np.ndarray) -> None:
         job.reserve(rows.nbytes)

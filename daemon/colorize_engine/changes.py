@@ -33,22 +33,21 @@ def state_of(prediction: Prediction, layout: str, picture: str) -> str:
     return digest.hexdigest()
 
 
-def wanted(embedding: Embedding, prediction: Prediction, state: str, update: Update) -> list[Rectangle]:
+def wanted(
+    embedding: Embedding, prediction: Prediction, state: str, update: Update, others: Sequence[Rectangle] = ()
+) -> list[Rectangle]:
     """The tiles that a client needs so that it holds what a prediction, of this name, makes of its photograph.
 
-    Of a draft, the nearest `DRAWN` of them.
+    With those that touch `others`. Of a draft, the nearest `DRAWN` of them.
     """
-    everything = all_tiles(*embedding.gray.shape)
-    stale = unpack_tiles(update.stale) if update.stale else []
+    stale = [*others, *(unpack_tiles(update.stale) if update.stale else [])]
     newer = unpack_tiles(update.newer.tiles) if update.newer else []
     changed = _changed_since(embedding, prediction, state, update.since, update.draft)
-    changed_again = _changed_since(
-        embedding, prediction, state, update.newer.since if update.newer else "", update.draft
-    )
+    again = _changed_since(embedding, prediction, state, update.newer.since, update.draft) if update.newer else set()
     tiles = [
         tile
-        for tile in everything
-        if (stale and touches(tile, stale)) or tile in (changed_again if newer and touches(tile, newer) else changed)
+        for tile in all_tiles(*embedding.gray.shape)
+        if touches(tile, stale) or tile in (again if touches(tile, newer) else changed)
     ]
     return nearest_first(tiles, update.near)[: DRAWN if update.draft else len(tiles)]
 

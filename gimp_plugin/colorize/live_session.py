@@ -181,7 +181,7 @@ class LiveColours:
         paused = time.monotonic() - self._changed > PAUSE
         lifted = self._hand.is_seen and not self._hand.is_down
         if (self._wanted or self._link.is_new) and self._link.is_ready:
-            self._send(draft=not paused)
+            self._send(draft=not (paused or lifted))
         elif self._owed and (paused or lifted) and self._link.is_ready and not self._link.is_busy:
             self._send(draft=False)
         elif not self._link.is_busy:
