@@ -19,6 +19,7 @@ from version import CLIENT
 
 if TYPE_CHECKING:  # imported where a photograph is read: a new hint layer need not wait for it
     from colorize_client import HintTiles, Picture
+    from colorize_client.picture import UnreadPicture
 
 
 def colorize(
@@ -36,7 +37,8 @@ def colorize(
     Gimp.progress_init(_("Colouring “{layer}”").format(layer=what.layer.get_name()))
     result = Result(what, hints, settings, kept)
     hint_tiles, kept_tiles = (_tiles(painted, what.layer) for painted in (hints, kept))
-    summary = _ask(picture_of(what), hint_tiles, kept_tiles, result)
+    picture = result.known_picture(lambda: picture_of(what)) or picture_of(what)
+    summary = _ask(picture, hint_tiles, kept_tiles, result)
     layer = result.finish(summary["model"].get("title") or summary["model"]["name"], summary.get("state", ""))
     Gimp.progress_end()
     Gimp.displays_flush()
@@ -78,7 +80,9 @@ def _outside(hints: HintTiles | None, width: int, result: Result) -> HintTiles |
     return HintTiles(*rest) if rest else None
 
 
-def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, result: Result) -> dict[str, Any]:
+def _ask(
+    picture: Picture | UnreadPicture, hints: HintTiles | None, kept: HintTiles | None, result: Result
+) -> dict[str, Any]:
     from colorize_client import connect
     from colorize_client.held import Held
     from colorize_client.live import LiveSession
@@ -90,6 +94,7 @@ def _ask(picture: Picture, hints: HintTiles | None, kept: HintTiles | None, resu
     with connect(client=CLIENT) as service:
         session = LiveSession(service, picture, layout, result.held())
         summary = session.run(hints, options, kept, result.write, progress)
+        picture, result.picture = session.picture, session.picture.key
         if outside:
             progress.next_request()
             session = LiveSession(service, picture, layout, Held(picture.width, picture.height))

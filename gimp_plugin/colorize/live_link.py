@@ -98,7 +98,8 @@ class Link:
             self._open()
         except ColorizeError as error:
             self._say(_(error.sentence))
-            self.use(self._session.picture)
+            if self._picture is not None:
+                self.use(self._picture)
             self.is_new = False  # the same would be refused again
 
     def look_after(self, model: str) -> None:

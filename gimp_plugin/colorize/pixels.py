@@ -1,16 +1,16 @@
 """Reads what the service needs out of GIMP: the photograph's gray plane, and the painted tiles of layers of strokes.
 
-And what the user has to be told of a layer: that it is painted on, in colour, or changed since.
+And what the user has to be told of a layer: that it is painted on, or in colour.
 """
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import palette
 import tiles
 from gi.repository import Gegl, Gimp
 from palette import Sample
+from watching import Coverage
 
 STRIP = 256
 PLAIN = 4  # of 255, at most, between the darkest and the lightest pixel of a plain layer
@@ -71,7 +71,10 @@ def painted_tiles(
 ) -> Iterator[tuple[tiles.Rectangle, bytes]]:
     """Those of the places (x, y, w, h), in the photograph's pixels, that a layer is painted on, with R'G'B'A u8."""
     buffer, dx, dy = _visible_hints(layer), *offset_between(photo, layer)
+    coverage = Coverage(layer)
     for x, y, w, h in places:
+        if not coverage.may_be_painted(x + dx, y + dy, w, h):
+            continue
         pixels = _read(buffer, x + dx, y + dy, w, h, "R'G'B'A u8")
         if tiles.is_painted(pixels):
             yield (x, y, w, h), pixels
@@ -108,7 +111,7 @@ def offset_between(photo: Gimp.Layer, hints: Gimp.Layer) -> tuple[int, int]:
     return photo_x - hints_x, photo_y - hints_y
 
 
-def _read(buffer: Gegl.Buffer, x: int, y: int, width: int, height: int, babl_format: str | None) -> bytes:
+def _read(buffer: Gegl.Buffer, x: int, y: int, width: int, height: int, babl_format: str) -> bytes:
     """Zeros come for what lies outside the buffer."""
     return buffer.get(Gegl.Rectangle.new(x, y, width, height), 1.0, babl_format, Gegl.AbyssPolicy.NONE)
 
@@ -161,30 +164,8 @@ def _small(layer: Gimp.Layer, babl_format: str) -> tuple[int, int, bytes]:
     return width, height, layer.get_buffer().get(place, scale, babl_format, Gegl.AbyssPolicy.CLAMP)
 
 
-class Checksum:
-    """Of the pixels as a layer holds them, kept in strips, so that after a change few of them are read again."""
-
-    def __init__(self, layer: Gimp.Layer) -> None:
-        self._layer = layer
-        self._strips = [zlib.crc32(strip) for strip in _strips(layer, None)]
-
-    def update(self, top: int, bottom: int) -> None:
-        """Rows top .. bottom - 1 were changed."""
-        first = top // STRIP
-        for number, strip in enumerate(_strips(self._layer, None, first * STRIP, bottom), first):
-            self._strips[number] = zlib.crc32(strip)
-
-    @property
-    def value(self) -> int:
-        """Never 0."""
-        return zlib.crc32(struct.pack(f"<{len(self._strips)}I", *self._strips)) or 1
-
-
-def _strips(layer: Gimp.Layer, babl_format: str | None, top: int = 0, bottom: int | None = None) -> Iterator[bytes]:
-    """The layer's pixels, a number of rows at a time; in its own format where none is named.
-
-    top: a multiple of that number. Strips end at the layer's end, not at `bottom`.
-    """
+def _strips(layer: Gimp.Layer, babl_format: str) -> Iterator[bytes]:
+    """The layer's pixels, a number of rows at a time."""
     buffer, width, height = layer.get_buffer(), layer.get_width(), layer.get_height()
-    for y in range(top, height if bottom is None else bottom, STRIP):
+    for y in range(0, height, STRIP):
         yield _read(buffer, 0, y, width, min(STRIP, height - y), babl_format)

@@ -48,9 +48,9 @@ class Settings:
 class ResultRecord:
     """On a result layer: its own tattoo, the photograph's, the hint layer's (0 = none), its name, the settings.
 
-    Later versions added: the keep layer's tattoo; a checksum of the pixels as the run left them, 0 where unknown; the
-    name of the state that the service gave to these pixels, "" where it gave none. Of several hint or keep layers the
-    uppermost is named.
+    Later versions added: the keep layer's tattoo; a fingerprint of the pixels as the run left them, 0 where unknown;
+    the name of the state that the service gave to these pixels, "" where it gave none; the photograph's fingerprint,
+    and the key of the picture that it was for the service. Of several hint or keep layers the uppermost is named.
     """
 
     layer: int
@@ -59,8 +59,10 @@ class ResultRecord:
     name: str
     settings: Settings
     kept: int = NO_LAYER
-    checksum: int = 0
+    fingerprint: int = 0
     state: str = ""
+    photo_fingerprint: int = 0
+    picture: str = ""
 
 
 @dataclass(frozen=True)

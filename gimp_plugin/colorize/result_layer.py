@@ -29,10 +29,12 @@ from refusal import Refusal
 from subject import Subject, drawn
 from text import _
 from tiles import Rectangle
-from watching import CLOSE, Watched
+from watching import fingerprint
 
 if TYPE_CHECKING:  # imported where the service is asked: a new hint layer need not wait for it
+    from colorize_client import Picture
     from colorize_client.held import Held, Pixels
+    from colorize_client.picture import UnreadPicture
 
 BABL_FORMATS = {"rgb8": "R'G'B' u8", "rgb16": "R'G'B' u16"}
 MODES = {"layer": Gimp.LayerMode.LCH_COLOR, "normal": Gimp.LayerMode.NORMAL, "image": Gimp.LayerMode.LCH_COLOR}
@@ -64,8 +66,8 @@ class Result:
         self._written: set[Rectangle] = set()
         self._outside: Gegl.Buffer | None = None
         self._record_before = parasites.read_result(self._old) if self._old else None
-        self._checksum = pixels.Checksum(self._old) if self._old else None
-        self._watched = Watched(self._old, CLOSE) if self._old else None
+        self._fingerprint = fingerprint(self._old) if self._old else 0
+        self.picture = ""  # the photograph's key
 
     def _takes_rows_as_they_are(self, old: Gimp.Layer) -> bool:
         """Whether all rows can wait in the shadow of the layer; a gray one's has no room for colours."""
@@ -90,12 +92,25 @@ class Result:
             return
         raise Refusal(problem.format(layer=old.get_name()))
 
+    def known_picture(self, read: Callable[[], Picture]) -> UnreadPicture | None:
+        """The photograph, where it looks as in the last run: read where the service does not know it any more.
+
+        A colour layer shows the photograph's own lightness, so a change that a close look does not see is none.
+        """
+        from colorize_client.picture import UnreadPicture
+
+        record = self._record_before
+        known = record is not None and record.picture and record.photo_fingerprint == fingerprint(self.photo)
+        if not known or self.what.merged or self.settings.output != "layer" or record is None:
+            return None
+        return UnreadPicture(*self._size, record.picture, read)
+
     def held(self) -> Held:
         """What the layer shows already, as the service named it, where its pixels are as the last run left them."""
         from colorize_client.held import Held
 
         record = self._record_before
-        trusted = record is not None and record.checksum and self._in_shadow and not self._is_changed
+        trusted = record is not None and record.fingerprint and self._in_shadow and not self._is_changed
         return Held(*self._size, record.state if record and trusted else "")
 
     def write(self, part: Pixels) -> None:
@@ -174,7 +189,7 @@ class Result:
     def _refuse_changed(self) -> None:
         valid = self.photo.is_valid() and (self._old is None or self._old.is_valid())
         same = valid and _size(self.photo) == self._size and (not self._old or _form(self._old) == self._old_form)
-        if not same or (self._watched and self._watched.changed(CLOSE)):
+        if not same or (self._old and fingerprint(self._old) != self._fingerprint):
             raise Refusal(
                 _("The photograph's layer was changed or removed while its colours were made; run this again.")
             )
@@ -234,27 +249,25 @@ class Result:
         """What was written into the layer's shadow buffer becomes its pixels, in a step that can be undone."""
         if not written:
             return
-        x, y, width, height = box = self._merged_box(layer, written)
         shadow, own = layer.get_shadow_buffer(), layer.get_buffer()
-        if (0, 0, *self._size) not in written:
-            for place in self._tiles - written:
-                if tiles.meet(place, box):
-                    rectangle = Gegl.Rectangle.new(*place)
-                    own.copy(rectangle, Gegl.AbyssPolicy.NONE, shadow, rectangle)
-        shadow.flush()
-        with selected(self.image, layer, box):
-            layer.merge_shadow(True)
-        layer.update(x, y, width, height)
-        if self._checksum:
-            self._checksum.update(y, y + height)
+        for box in self._boxes(layer, written):
+            if (0, 0, *self._size) not in written:
+                for place in self._tiles - written:
+                    if tiles.meet(place, box):
+                        rectangle = Gegl.Rectangle.new(*place)
+                        own.copy(rectangle, Gegl.AbyssPolicy.NONE, shadow, rectangle)
+            shadow.flush()
+            with selected(self.image, layer, box):
+                layer.merge_shadow(True)
+            layer.update(*box)
 
-    def _merged_box(self, layer: Gimp.Layer, written: set[Rectangle]) -> Rectangle:
+    def _boxes(self, layer: Gimp.Layer, written: set[Rectangle]) -> list[Rectangle]:
         """What holds all that was written; of a layer that reaches beyond its image, which limits selections, all."""
         _, dx, dy = layer.get_offsets()
         width, height = self._size
         if dx < 0 or dy < 0 or dx + width > self.image.get_width() or dy + height > self.image.get_height():
-            return 0, 0, width, height
-        return tiles.around(written)
+            return [(0, 0, width, height)]
+        return tiles.boxes(written)
 
     def rename(self, layer: Gimp.Layer, model_title: str) -> None:
         """By the model, unless the user gave the layer a name."""
@@ -264,7 +277,7 @@ class Result:
     def _is_changed(self) -> bool:
         """Whether something was painted on the layer between the last run and this one."""
         record = self._record_before
-        return record is not None and self._checksum is not None and record.checksum not in (0, self._checksum.value)
+        return record is not None and record.fingerprint not in (0, self._fingerprint)
 
     def _keep_changed(self, layer: Gimp.Layer) -> None:
         """What was painted on the layer since the last run stays, on a copy of it that is hidden."""
@@ -302,13 +315,19 @@ class Result:
     ) -> None:
         """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
         hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
-        tattoo, photo, checksum = layer.get_tattoo(), here(self.photo).get_tattoo(), self._checksum_of(layer)
-        record = ResultRecord(tattoo, photo, hints, layer.get_name(), settings, kept, checksum, state)
+        record = ResultRecord(
+            layer.get_tattoo(),
+            here(self.photo).get_tattoo(),
+            hints,
+            layer.get_name(),
+            settings,
+            kept,
+            fingerprint(layer),
+            state,
+            fingerprint(self.photo),
+            self.picture,
+        )
         parasites.write(layer, parasites.RESULT, record)
-
-    def _checksum_of(self, layer: Gimp.Layer) -> int:
-        known = self._checksum if layer == self._old and self._in_place else None
-        return (known or pixels.Checksum(layer)).value
 
     def _new_image(self, name: str) -> Gimp.Layer:
         """A copy of the image, in which the result and the strokes belong to the copied photograph."""

@@ -40,6 +40,23 @@ def around(places: Collection[Rectangle]) -> Rectangle:
     return left, top, right - left, bottom - top
 
 
+def boxes(places: Collection[Rectangle]) -> list[Rectangle]:
+    """Rectangles that hold all of these places and do not meet: one around all that lie near each other."""
+    found: list[Rectangle] = []
+    for place in places:
+        box = place
+        while near := [other for other in found if meet(_wider(other), box)]:
+            found = [other for other in found if other not in near]
+            box = around([box, *near])
+        found.append(box)
+    return found
+
+
+def _wider(place: Rectangle) -> Rectangle:
+    x, y, width, height = place
+    return x - SIDE, y - SIDE, width + 2 * SIDE, height + 2 * SIDE
+
+
 def trimmed(place: Rectangle, pixels: bytes) -> tuple[Rectangle, bytes]:
     """A painted tile, R'G'B'A u8, less the rows above and below that hold nothing at all."""
     x, y, w, h = place

@@ -3,11 +3,13 @@
 A coarse look sees a dab of 5 pixels; a close one, for 15 ms, a single pixel.
 """
 
+import zlib
 from collections.abc import Iterator
 
-from gi.repository import Gimp
+from gi.repository import Babl, Gimp
 
 COARSE, CLOSE = 128, 1024  # pixels of the thumbnail's longer side
+FINEST = 12  # pixels that one of a thumbnail may stand for, along a side, so that a single one still shows in it
 
 Rectangle = tuple[int, int, int, int]  # x, y, width, height in the layer's pixels
 
@@ -34,6 +36,39 @@ class Watched:
         if before[:3] != now[:3]:
             return 0, 0, width, height
         return _enlarged(_box(now[0], now[2], before[3], now[3]), now[0], now[1], width, height)
+
+
+def fingerprint(drawable: Gimp.Drawable) -> int:
+    """Of a drawable's pixels as a close look sees them, and of their format; never 0."""
+    width, height, depth, pixels = _thumbnail(drawable, CLOSE)
+    form = f"{drawable.get_width()}x{drawable.get_height()}:{width}x{height}x{depth}"
+    return zlib.crc32(pixels, zlib.crc32(f"{form}:{Babl.get_name(drawable.get_format())}".encode())) or 1
+
+
+class Coverage:
+    """Where a layer is painted at all, as a close look sees it; everywhere where a thumbnail is too coarse for that."""
+
+    def __init__(self, layer: Gimp.Layer) -> None:
+        self._width, self._height = layer.get_width(), layer.get_height()
+        self._knows = layer.has_alpha() and max(self._width, self._height) <= FINEST * CLOSE
+        if self._knows:
+            self._across, self._down, depth, pixels = _thumbnail(layer, CLOSE)
+            self._alpha = pixels[depth - 1 :: depth]
+
+    def may_be_painted(self, x: int, y: int, width: int, height: int) -> bool:
+        """Whether anything is painted in a rectangle of the layer's pixels."""
+        if not self._knows:
+            return True
+        first, last = self._cells(x, width, self._across, self._width)
+        top, bottom = self._cells(y, height, self._down, self._height)
+        rows = (self._alpha[row * self._across + first : row * self._across + last] for row in range(top, bottom))
+        return any(row.count(0) != len(row) for row in rows)
+
+    @staticmethod
+    def _cells(start: int, size: int, cells: int, pixels: int) -> tuple[int, int]:
+        """Those that show a run of pixels along an axis, and one more at each end."""
+        first, last = start * cells // pixels - 1, -(-(start + size) * cells // pixels) + 1
+        return min(max(0, first), cells), min(max(0, last), cells)
 
 
 Thumbnail = tuple[int, int, int, bytes]  # width, height, bytes per pixel, pixels

@@ -24,7 +24,7 @@ from colorize_client.errors import (
     from_code,
 )
 from colorize_client.options import Options
-from colorize_client.picture import HintTiles, Picture
+from colorize_client.picture import HintTiles, Picture, UnreadPicture
 from colorize_client.wire import CurveKeys, Wire
 
 CONNECT_SECONDS = 20.0  # for a service that is ending to be gone
@@ -216,7 +216,7 @@ def new_id() -> str:
 
 
 def request_for(
-    picture: Picture, hints: HintTiles | None, options: Options, layout: str, kept: HintTiles | None
+    picture: Picture | UnreadPicture, hints: HintTiles | None, options: Options, layout: str, kept: HintTiles | None
 ) -> messages.Colorize:
     """The request for these colours, by the picture's key."""
     strokes, staying = (
@@ -232,7 +232,7 @@ def request_for(
     )
 
 
-def _image(picture: Picture) -> messages.Image:
+def _image(picture: Picture | UnreadPicture) -> messages.Image:
     """The picture by its key, without its plane."""
     return messages.Image(picture.key, picture.width, picture.height)
 

@@ -12,7 +12,7 @@ from colorize_client.client import SILENCE_SECONDS, Client, OnProgress, new_id, 
 from colorize_client.errors import BadReply, Cancelled, ServiceSilent, UnknownType
 from colorize_client.held import Held, Pixels
 from colorize_client.options import Options
-from colorize_client.picture import HintTiles, Picture
+from colorize_client.picture import HintTiles, Picture, UnreadPicture
 
 HOLD_SECONDS = 120.0  # between two signs of life for which the service keeps the picture
 
@@ -30,8 +30,9 @@ class LiveSession:
         held: the states of the tiles that the client shows.
     """
 
-    def __init__(self, client: Client, picture: Picture, layout: str, held: Held) -> None:
-        self._wire, self.picture, self._layout, self.held = client.wire, picture, layout, held
+    def __init__(self, client: Client, picture: Picture | UnreadPicture, layout: str, held: Held) -> None:
+        self.picture: Picture | UnreadPicture = picture
+        self._wire, self._layout, self.held = client.wire, layout, held
         self._request: messages.PictureRequest | None = None
         self._heard = self._held_at = time.monotonic()
         self.began = False  # whether the request under way has sent pixels
@@ -132,7 +133,10 @@ class LiveSession:
         assert self._request is not None
         if self._request.image.array is not None:
             raise BadReply("the service asked for the picture after it had come")
-        self._send(replace(self._request, id=new_id(), image=replace(self._request.image, array=self.picture.array)))
+        if isinstance(self.picture, UnreadPicture):
+            self.picture = self.picture.read()
+        image = messages.Image(self.picture.key, self.picture.width, self.picture.height, self.picture.array)
+        self._send(replace(self._request, id=new_id(), image=image))
 
     def _tile(self, tile: messages.Tile) -> Pixels:
         dtype, channels = messages.LAYOUTS[self._layout]

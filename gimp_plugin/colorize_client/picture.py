@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -46,6 +46,22 @@ class Picture:
     def key(self) -> str:
         """The plane's name: two pictures with the same key are the same picture."""
         return picture_key(self.array)
+
+
+@dataclass(frozen=True)
+class UnreadPicture:
+    """A photograph that the service may know by its key, and that is read only where it does not.
+
+    Args:
+        width, height: pixels.
+        key: of the picture that it was.
+        read: gives the picture that it is.
+    """
+
+    width: int
+    height: int
+    key: str
+    read: Callable[[], Picture] = field(repr=False)
 
 
 def picture_key(plane: Array) -> str:

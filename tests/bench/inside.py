@@ -75,6 +75,8 @@ class Bench:
         """The stroke of this number: an ellipse an eighth as wide as the photograph and a fortieth as high."""
         width, height = self.image.get_width(), self.image.get_height()
         x, y = width * (1 + 3 * number) / 18, height * (1 + number) / 7
+        self.image.select_ellipse(Gimp.ChannelOps.REPLACE, x - 2, y - 2, width / 8 + 4, height / 40 + 4)
+        hints.edit_clear()  # or the rim of the stroke before would stay, in a mixture of both colours
         self.image.select_ellipse(Gimp.ChannelOps.REPLACE, x, y, width / 8, height / 40)
         Gimp.context_set_foreground(Gegl.Color.new(colour))
         hints.edit_fill(Gimp.FillType.FOREGROUND)
