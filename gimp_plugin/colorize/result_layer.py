@@ -325,7 +325,7 @@ class Result:
             fingerprint(layer),
             state,
             fingerprint(self.photo),
-            self.picture,
+            "" if self.what.merged else self.picture,
         )
         parasites.write(layer, parasites.RESULT, record)
 
