@@ -29,7 +29,7 @@ from refusal import Refusal
 from subject import Subject, drawn
 from text import _
 from tiles import Rectangle
-from watching import fingerprint
+from watching import Watched, fingerprint
 
 if TYPE_CHECKING:  # imported where the service is asked: a new hint layer need not wait for it
     from colorize_client import Picture
@@ -67,6 +67,8 @@ class Result:
         self._outside: Gegl.Buffer | None = None
         self._record_before = parasites.read_result(self._old) if self._old else None
         self._fingerprint = fingerprint(self._old) if self._old else 0
+        self._watched = Watched(self._old) if self._old else None
+        self._photo_fingerprint = fingerprint(photo)
         self.picture = ""  # the photograph's key
 
     def _takes_rows_as_they_are(self, old: Gimp.Layer) -> bool:
@@ -100,7 +102,7 @@ class Result:
         from colorize_client.picture import UnreadPicture
 
         record = self._record_before
-        known = record is not None and record.picture and record.photo_fingerprint == fingerprint(self.photo)
+        known = record is not None and record.picture and record.photo_fingerprint == self._photo_fingerprint
         if not known or self.what.merged or self.settings.output != "layer" or record is None:
             return None
         return UnreadPicture(*self._size, record.picture, read)
@@ -189,7 +191,7 @@ class Result:
     def _refuse_changed(self) -> None:
         valid = self.photo.is_valid() and (self._old is None or self._old.is_valid())
         same = valid and _size(self.photo) == self._size and (not self._old or _form(self._old) == self._old_form)
-        if not same or (self._old and fingerprint(self._old) != self._fingerprint):
+        if not same or (self._watched and self._watched.changed()):
             raise Refusal(
                 _("The photograph's layer was changed or removed while its colours were made; run this again.")
             )
@@ -324,7 +326,7 @@ class Result:
             kept,
             fingerprint(layer),
             state,
-            fingerprint(self.photo),
+            self._photo_fingerprint,
             "" if self.what.merged else self.picture,
         )
         parasites.write(layer, parasites.RESULT, record)
