@@ -69,6 +69,22 @@ def layers_visit(workshop: Workshop, output_folder: Path) -> Visit:
     return visited(workshop, output_folder, "colour.png", "layers")
 
 
+@pytest.fixture(scope="session")
+def live_visits(workshops: dict[str, Workshop], output_folder: Path) -> Iterator[dict[str, Future[Visit]]]:
+    """Live Colours in each suite's GIMP, at the same time."""
+    with ThreadPoolExecutor() as pool:
+        yield {
+            suite: pool.submit(visited, workshop, output_folder, "chelsea.png", "live")
+            for suite, workshop in workshops.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def live_visit(workshop: Workshop, live_visits: dict[str, Future[Visit]]) -> Visit:
+    """Colours that follow the brush."""
+    return live_visits[workshop.host.suite].result()
+
+
 def visited(workshop: Workshop, output_folder: Path, photo: str, *scene: str) -> Visit:
     suite = workshop.host.suite
     shots = workshop.folder / "-".join(["screenshots", *scene])
@@ -132,3 +148,27 @@ def test_strokes_on_an_ordinary_layer_are_asked_about_and_then_count(layers_visi
 @in_one_suite
 def test_long_names_do_not_widen_the_dialog(layers_visit: Visit) -> None:
     assert int(layers_visit.titles["dialog's width"]) < SCREEN_WIDTH / 2
+
+
+def test_live_colours_follow_the_brush_while_it_is_down(live_visit: Visit) -> None:
+    assert np.median(live_visit.chroma("gray")) < GRAY
+    assert np.median(live_visit.chroma("open")) > GRAY
+    assert live_visit.differs("brush-down", "open") > 0.05
+    assert live_visit.differs("stroke", "brush-down") < 0.2
+
+
+def test_undo_takes_back_a_stroke_and_its_colours(live_visit: Visit) -> None:
+    assert live_visit.differs("undone", "open") < SAME
+
+
+def test_done_is_one_undo_step_and_cancel_leaves_everything(live_visit: Visit) -> None:
+    assert live_visit.differs("done-undone", "done") > 0.1
+    assert np.median(live_visit.chroma("done-undone")) < GRAY
+    assert live_visit.differs("done-redone", "done") < SAME
+    assert live_visit.differs("before-cancel", "done") > 0.05
+    assert live_visit.differs("cancelled", "done") < SAME
+
+
+def test_the_window_ends_with_its_image_and_with_gimp(live_visit: Visit) -> None:
+    assert "Grayscale" in live_visit.titles["closed"]
+    assert live_visit.titles["after GIMP"] == "0"

@@ -407,6 +407,10 @@ def visit_live(user: User) -> None:
     closed(title)
     idle()
     user.see("done")
+    user.key("ctrl+z")
+    user.see("done-undone")
+    user.key("ctrl+y")
+    user.see("done-redone")
     cancel_and_close(user, title)
 
 
