@@ -8,7 +8,6 @@ the rest. `vendor` holds what the client needs of pyzmq and msgpack, because GIM
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import gi
@@ -345,12 +344,13 @@ def _cancelled(procedure: Gimp.Procedure) -> Gimp.ValueArray:
 
 
 def _settings(config: Config) -> Settings:
-    values = {field.name: config.get_property(field.name) for field in fields(Settings)}
+    settings = Settings.from_config(config.get_property)
     for name, (low, high) in LIMITS.items():
-        if not low <= values[name] <= high:
+        value = getattr(settings, name)
+        if not low <= value <= high:
             problem = _("{name} is {value:g}, but it can only be {low:g} to {high:g}; choose a number between them.")
-            raise wrong_call(problem.format(name=name, value=values[name], low=low, high=high))
-    return Settings(**values)
+            raise wrong_call(problem.format(name=name, value=value, low=low, high=high))
+    return settings
 
 
 def _check_strokes(strokes: Gimp.Layer, image: Gimp.Image, photo: Gimp.Layer) -> None:

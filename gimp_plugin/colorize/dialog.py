@@ -186,9 +186,9 @@ def _copy_button(config: Gimp.ProcedureConfig) -> Gtk.Widget:
     button.set_tooltip_text(_("A command for the terminal that colours other photographs with these settings"))
 
     def copy(*_arguments: object) -> None:
-        values = {field.name: config.get_property(field.name) for field in fields(Settings)}
+        settings = Settings.from_config(config.get_property)
         clipboard = Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD)
-        clipboard.set_text(command_line(Settings(**values).options), -1)
+        clipboard.set_text(command_line(settings.options), -1)
         clipboard.store()  # the text must outlive the plug-in
 
     button.connect("clicked", copy)

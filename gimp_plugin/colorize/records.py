@@ -5,6 +5,7 @@ tattoo of its own, so a record also holds the tattoo of the layer that it was wr
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -34,6 +35,12 @@ class Settings:
     reach: float = DEFAULT.reach
     alike: bool = DEFAULT.alike
     source: str = SOURCES[0]
+
+    @classmethod
+    def from_config(cls, get: Callable[[str], Any]) -> "Settings":
+        """Of a procedure's arguments; GIMP gives an empty text that it kept from an earlier start as None."""
+        found = {each.name: get(each.name) for each in fields(cls)}
+        return cls(**{name: value for name, value in found.items() if value is not None})
 
     @property
     def options(self) -> Options:

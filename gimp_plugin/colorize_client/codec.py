@@ -97,7 +97,8 @@ class _Fields:
         frames: Sequence[Buffer] = (),
         refuse: type[ColorizeError] = BadMessage,
     ) -> None:
-        self._values, self.where, self._frames, self._refuse = values, where, frames, refuse
+        self._values = {name: value for name, value in values.items() if value is not None}  # nil is as good as absent
+        self.where, self._frames, self._refuse = where, frames, refuse
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None

@@ -235,6 +235,12 @@ def test_a_request_of_the_first_version_means_what_it_meant():
     assert (request.options, request.hints, request.kept) == (Options(), None, None)
 
 
+def test_a_field_that_is_nil_is_as_good_as_absent():
+    nothing = {each.name: None for each in fields(Options)} | {"layout": None, "hints": None, "update": None}
+    assert codec.decode_request(colorize(**nothing)) == codec.decode_request(colorize())
+    assert codec.decode_request(prepare(model=None, hold=None)) == codec.decode_request(prepare())
+
+
 @pytest.mark.parametrize("array", [None, Array((2, 4), "u8", bytes(8))])
 def test_prepare_comes_out_as_it_went_in(array):
     sent = messages.Prepare("a", messages.Image(KEY, 4, 2, array), "chroma")

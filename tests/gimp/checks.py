@@ -259,6 +259,13 @@ def check_automatic(bench: Workbench) -> Facts:
     return bench.keep("automatic", image, photo) | {"title": layer.get_name(), "models": bench.service()["models"]}
 
 
+def check_a_model_that_is_no_text_is_the_default(bench: Workbench) -> Facts:
+    """As GIMP gives an empty text that it kept from an earlier session."""
+    image, photo = bench.photo(width=200, height=133)
+    expected = raw(bench.colorize(image, photo))
+    assert raw(bench.colorize(image, photo, model=None)) == expected
+
+
 def check_rgb_photograph(bench: Workbench) -> Facts:
     image, photo = bench.photo("coffee")
     image.convert_rgb()

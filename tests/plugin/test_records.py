@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -121,3 +122,8 @@ def test_tattoos_are_read_back_and_foreign_ones_are_none() -> None:
 def test_unknown_source_takes_the_default() -> None:
     settings = SETTINGS | {"source": "elsewhere"}
     assert records.decode_result(saved(settings=settings), TATTOO).settings.source == "auto"
+
+
+def test_an_empty_text_that_gimp_gives_as_nothing_is_the_default() -> None:
+    given = {**asdict(Settings()), "model": None, "vividness": 20.0}
+    assert Settings.from_config(given.get) == Settings(vividness=20.0)
