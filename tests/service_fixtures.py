@@ -67,6 +67,15 @@ def service(shared_state: StateFolder) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def engine_service() -> Iterator[Client]:
+    """The service with the real engine and the installed weights."""
+    with private_state(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.main --device cpu")
+        with connect(client="tests") as client:
+            yield client
+
+
 class Dealer:
     """A bare DEALER: sends any frames, returns replies as (header map, raw frames)."""
 

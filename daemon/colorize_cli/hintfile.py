@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyvips
 from colorize_client import HintTiles
+from colorize_client.tiling import cut
 
 from colorize_cli import profiles
 from colorize_cli.opening import Opened, open_picture, refusal_of
 from colorize_cli.problems import PictureError
 
-TILE_SIDE = 256
 # Two sizes have the same aspect where scaling one to the other misses by at most this share: a pixel in a thousand.
 ASPECT_TOLERANCE = 1e-3
 _PAINTED_ALL_OVER = (
@@ -97,13 +97,12 @@ def _scaled(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _cut(rgba: np.ndarray) -> HintTiles:
-    """Tiles of TILE_SIDE over all that is not fully transparent."""
+    """Tiles over all that is not fully transparent."""
     height, width, _ = rgba.shape
     tiles, data = [], []
-    for y in range(0, height, TILE_SIDE):
-        for x in range(0, width, TILE_SIDE):
-            tile = rgba[y : y + TILE_SIDE, x : x + TILE_SIDE]
-            if tile[..., 3].any():
-                tiles.append((x, y, tile.shape[1], tile.shape[0]))
-                data.append(tile.tobytes())
+    for x, y, w, h in cut(width, height):
+        tile = rgba[y : y + h, x : x + w]
+        if tile[..., 3].any():
+            tiles.append((x, y, w, h))
+            data.append(tile.tobytes())
     return HintTiles(tiles, data)

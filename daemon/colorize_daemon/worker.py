@@ -15,6 +15,7 @@ from colorize_client import codec, messages
 from colorize_client.errors import BadWeights, Cancelled, ColorizeError, InternalError, KeyMismatch, OutOfMemory
 from colorize_client.messages import Array, Band, ErrorReply, JobCancelled, NeedImage, Reply, Result, Tile, Update
 from colorize_client.picture import HintTiles, picture_key
+from colorize_client.tiling import Rectangle
 from colorize_engine.memory import memory_is_full
 
 from colorize_daemon import devices
@@ -27,7 +28,6 @@ from colorize_daemon.resources import Processors, trim, unmap_pages
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds
     from colorize_engine.colorizer import Colorizer, Embedding, Prediction
-    from colorize_engine.rendering import Rectangle
     from colorize_engine.weights import WeightsRecord
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from hashlib import blake2b
 
 import numpy as np
 from colorize_client.messages import TILE_SIDE, Update, unpack_tiles
+from colorize_client.tiling import Rectangle, cut, meet
 
 from colorize_engine.colorizer import Embedding, Prediction
 from colorize_engine.guided_lift import RADIUS
-from colorize_engine.rendering import Rectangle
 from colorize_engine.windows import Detail
 
 # Of the way from a prediction to pixels; another number for every version that makes others of the same.
@@ -46,7 +46,7 @@ def wanted(
     again = _changed_since(embedding, prediction, state, update.newer.since, update.draft) if update.newer else set()
     tiles = [
         tile
-        for tile in all_tiles(*embedding.gray.shape)
+        for tile in cut(embedding.width, embedding.height)
         if touches(tile, stale) or tile in (again if touches(tile, newer) else changed)
     ]
     return nearest_first(tiles, update.near)[: DRAWN if update.draft else len(tiles)]
@@ -59,17 +59,8 @@ def _changed_since(embedding: Embedding, prediction: Prediction, state: str, sin
     before = embedding.recall(since)
     height, width = embedding.gray.shape
     if before is None:
-        return set(all_tiles(height, width))
+        return set(cut(width, height))
     return set(changed_tiles(before, prediction, height, width, SEEN if draft else 0.0))
-
-
-def all_tiles(height: int, width: int) -> list[Rectangle]:
-    """The tiles of a picture from the top to the bottom; those at the right and lower edge may be smaller."""
-    return [
-        (x, y, min(TILE_SIDE, width - x), min(TILE_SIDE, height - y))
-        for y in range(0, height, TILE_SIDE)
-        for x in range(0, width, TILE_SIDE)
-    ]
 
 
 def changed_tiles(
@@ -81,7 +72,7 @@ def changed_tiles(
     windows = _changed_windows(before.details, after.details)
     return [
         tile
-        for tile in all_tiles(height, width)
+        for tile in cut(width, height)
         if cells[down[tile[1] // TILE_SIDE], across[tile[0] // TILE_SIDE]].any() or touches(tile, windows)
     ]
 
@@ -115,8 +106,7 @@ def _content(detail: Detail) -> bytes:
 
 def touches(tile: Rectangle, others: Sequence[Rectangle]) -> bool:
     """Whether a rectangle has a pixel in common with any of the others."""
-    x, y, w, h = tile
-    return any(x < left + wide and left < x + w and y < top + high and top < y + h for left, top, wide, high in others)
+    return any(meet(tile, other) for other in others)
 
 
 def nearest_first(tiles: Sequence[Rectangle], near: tuple[int, int] | None) -> list[Rectangle]:

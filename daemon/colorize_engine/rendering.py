@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from colorize_client.tiling import Rectangle
 from torch import Tensor
 
 from colorize_engine import guided_lift
@@ -21,8 +22,6 @@ from colorize_engine.colour.rows import encode_curve
 from colorize_engine.guided_lift import GuidedLift
 from colorize_engine.native import functions
 from colorize_engine.windows import Detail
-
-Rectangle = tuple[int, int, int, int]  # x, y, width, height in the photograph's pixels
 
 # Pixels of a band: large enough to be worth a message, small enough that a few of them in flight are nothing.
 BAND_PIXELS = 1 << 18

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pixels
+import service_report
 import strokes
 import subject
 from gi.repository import Gegl, Gimp
@@ -39,7 +40,7 @@ def colorize(
     hint_tiles, kept_tiles = (_tiles(painted, what.layer) for painted in (hints, kept))
     picture = result.known_picture(lambda: picture_of(what)) or picture_of(what)
     summary = _ask(picture, hint_tiles, kept_tiles, result)
-    layer = result.finish(summary["model"].get("title") or summary["model"]["name"], summary.get("state", ""))
+    layer = result.finish(service_report.title(summary["model"]), summary.get("state", ""))
     Gimp.progress_end()
     Gimp.displays_flush()
     return layer, [*(_(note) for note in summary.get("notes", [])), *result.notes]

@@ -219,8 +219,7 @@ class LiveColours:
             self._say(_(STAGES[stage][0]))
         elif result:
             notes = [_(note) for note in result.get("notes", [])]
-            model = result.get("model", {})
-            title = str(model.get("title") or model.get("name", ""))
+            title = service_report.title(result.get("model", {}))
             text = _("The colours follow the brush: {model}, on {device}")
             self._say("\n".join(notes) or text.format(model=title, device=service_report.device(result)))
 
@@ -314,8 +313,7 @@ class LiveColours:
         self._show([self._colours.layer], True)
         self._result.settings = self.settings
         self._result.hints, self._result.kept = (self._around.strokes[kind] for kind in layers.KINDS)
-        model = result.get("model", {})
-        self._colours.finish(model.get("title") or model.get("name", ""), state)
+        self._colours.finish(service_report.title(result.get("model", {})), state)
 
     def cancel(self) -> None:
         """The image is as it was when the session began, strokes too; Undo brings those back."""

@@ -7,25 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from choice import Choice
+from dialog import DEFAULT_DIGITS, DEFAULT_STEPS, DIGITS, SPACING, STEPS
 from gi.repository import Gdk, GimpUi, GLib, Gtk, Pango
 from live_session import LiveColours
 from model_list import narrow, with_licence
 from records import LIMITS, Settings
 from text import DOMAIN, _
 
-SPACING = 6
 ASIDE = 40  # pixels from the screen's corner
 WIDEST = 36  # characters of a sentence in a line
-STEPS = {"vividness": (1.0, 10.0, 0), "saturation": (0.05, 0.25, 2), "reach": (0.05, 0.25, 2)}  # small, large, digits
 SETTLE_MS, PATIENCE = 40, 250  # how often, and how many times it is asked, whether all colours have come
 
 
 class LiveWindow:
-    """Shows a session until the user ends it; then `failure` is what ended it otherwise, or None."""
+    """Shows a session until the user ends it, or it ends by itself."""
 
     def __init__(self, found: Choice, settings: Settings) -> None:
         GimpUi.init(DOMAIN)
-        self._settings, self._default = settings, ""
+        self._settings = settings
         self._sentence, self._cancelled, self._looks_left = "", False, PATIENCE
         self._state = Gtk.Label(xalign=0.0, wrap=True, width_chars=WIDEST, max_width_chars=WIDEST)
         self._state.get_style_context().add_class("dim-label")
@@ -96,9 +95,9 @@ class LiveWindow:
 
     def _scale(self, name: str) -> Gtk.Widget:
         low, high = LIMITS[name]
-        step, page, digits = STEPS[name]
+        step, page = STEPS.get(name, DEFAULT_STEPS)
         scale = Gtk.Scale.new_with_range(Gtk.Orientation.HORIZONTAL, low, high, step)
-        scale.set_digits(digits)
+        scale.set_digits(DIGITS.get(name, DEFAULT_DIGITS))
         scale.set_increments(step, page)
         scale.set_value_pos(Gtk.PositionType.RIGHT)
         scale.set_value(getattr(self._settings, name))

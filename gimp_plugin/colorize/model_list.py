@@ -40,11 +40,11 @@ class ModelList:
     def prepare(self, read: Callable[[], Picture]) -> bool:
         """Has the service look at this photograph, with the model that is chosen."""
         self._picture = read()
-        self._service.ask(self._picture, self._config.get_property("model"))
+        self._service.ask(self._picture, self._config.get_property("model") or "")
         return GLib.SOURCE_REMOVE
 
     def _select(self, *_arguments: object) -> None:
-        name = self._config.get_property("model")
+        name = self._config.get_property("model") or ""
         row = "" if name == self._default else name  # the default is one entry, by whichever name
         if row and not self.combo.set_active_id(row):
             self.combo.append(row, row)
@@ -113,7 +113,8 @@ class Preparation:
 
         found = service.prepare(picture, model, on_progress=show)
         text = _("Ready: {model}, on {device}") if found else _("Ready")  # an older service does not get ready ahead
-        later(self._say, text.format(model=_title(found.get("model", {})), device=service_report.device(found)))
+        title, device = service_report.title(found.get("model", {})), service_report.device(found)
+        later(self._say, text.format(model=title, device=device))
 
 
 def narrow(combo: Gtk.ComboBoxText, cut: Pango.EllipsizeMode) -> None:
@@ -135,8 +136,4 @@ def later(function: Callable[..., object], *arguments: object) -> None:
 
 
 def with_licence(model: dict[str, Any]) -> str:
-    return " – ".join(filter(None, [_title(model), model.get("licence")]))
-
-
-def _title(model: dict[str, Any]) -> str:
-    return str(model.get("title") or model.get("name", ""))
+    return " – ".join(filter(None, [service_report.title(model), model.get("licence")]))

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 import pixels
 import tiles
 from colorize_client import HintTiles
-from colorize_client.picture import COVERED_SHARE
 from gi.repository import Gimp
-from tiles import CHANNELS, Rectangle
+from tiles import Rectangle
 from watching import CLOSE, COARSE, Watched
-
-OPAQUE = 255
 
 
 class Painted:
@@ -69,23 +66,15 @@ class Painted:
     def tiles(self) -> HintTiles | None:
         """As `pixels.hint_tiles` has them, less their unpainted rows; None where nothing is painted."""
         if self._tiles is None:
-            merged: dict[Rectangle, bytes] = {}
-            for layer in self.layers:
-                for place, own in self._found[layer].items():
-                    merged[place] = tiles.over(merged[place], own) if place in merged else own
-            trimmed = [tiles.trimmed(place, merged[place]) for place in sorted(merged, key=lambda each: each[1::-1])]
+            trimmed = [tiles.trimmed(*tile) for tile in tiles.merged(self._found[layer] for layer in self.layers)]
             self._tiles = HintTiles([place for place, _ in trimmed], [own for _, own in trimmed])
         return self._tiles if self._tiles.tiles else None
 
     @property
     def covers_all(self) -> bool:
         """Whether practically nothing is left unpainted: a layer that was filled, and no strokes."""
-        area = self._photo.get_width() * self._photo.get_height()
-        if self.tiles is None or sum(w * h for _, _, w, h in self.tiles.tiles) < COVERED_SHARE * area:
-            return False
-        return (
-            sum(bytes(own[CHANNELS - 1 :: CHANNELS]).count(OPAQUE) for own in self.tiles.data) >= COVERED_SHARE * area
-        )
+        found = self.tiles
+        return found is not None and found.cover_all(self._photo.get_width(), self._photo.get_height())
 
 
 def _watched_mask(layer: Gimp.Layer) -> Watched | None:

@@ -58,12 +58,9 @@ def hint_tiles(painted: Sequence[Gimp.Layer], photo: Gimp.Layer) -> tuple[list[t
     Args:
         painted: from the top down.
     """
-    found: dict[tiles.Rectangle, bytes] = {}
-    for layer in painted:
-        for place, pixels in painted_tiles(layer, photo, tiles.cut(photo.get_width(), photo.get_height())):
-            found[place] = tiles.over(found[place], pixels) if place in found else pixels
-    places = sorted(found, key=lambda place: (place[1], place[0]))
-    return places, [found[place] for place in places]
+    everywhere = list(tiles.cut(photo.get_width(), photo.get_height()))
+    found = tiles.merged(dict(painted_tiles(layer, photo, everywhere)) for layer in painted)
+    return [place for place, _ in found], [pixels for _, pixels in found]
 
 
 def painted_tiles(

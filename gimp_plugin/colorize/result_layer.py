@@ -102,8 +102,9 @@ class Result:
         from colorize_client.picture import UnreadPicture
 
         record = self._record_before
-        known = record is not None and record.picture and record.photo_fingerprint == self._photo_fingerprint
-        if not known or self.what.merged or self.settings.output != "layer" or record is None:
+        if record is None or self.what.merged or self.settings.output != "layer":
+            return None
+        if not record.picture or record.photo_fingerprint != self._photo_fingerprint:
             return None
         return UnreadPicture(*self._size, record.picture, read)
 
@@ -233,17 +234,13 @@ class Result:
 
     def _update(self, layer: Gimp.Layer, name: str) -> Gimp.Layer:
         self._keep_changed(layer)
-        if not self._in_place:
-            layer.resize(*self._size, 0, 0)
+        self._place(layer)
         if self.part and self._in_place:
             own, old, shadow = Babl.get_name(layer.get_format()), layer.get_buffer(), layer.get_shadow_buffer()
             selection.merge(self.part, self._rows, BABL_FORMATS[self.layout], old, shadow, own)
         elif not self._in_shadow:
             self._copy_rows(layer.get_shadow_buffer())
-        _, x, y = self.photo.get_offsets()
-        layer.set_offsets(x, y)
         self.merge(layer, self._written if self._in_shadow else {(0, 0, *self._size)})
-        self._raise(layer)
         _rename(layer, name)
         return layer
 

@@ -90,13 +90,17 @@ def device(body: Mapping[str, Any]) -> str:
     return f"{name} ({kind})" if name and kind else name or kind or _("not known yet")
 
 
+def title(model: Mapping[str, Any]) -> str:
+    """Of a model, as the user knows it."""
+    return str(model.get("title") or model.get("name", ""))
+
+
 def card(model: dict[str, Any]) -> str:
     """What the service says about a model's weights, then the model's card, which is in English."""
-    title = model.get("title") or model.get("name", "")
     facts = {key: value for key, value in model.items() if key not in ("title", "card") and value not in ("", None)}
     rows = _table({_word(MODEL_FACTS, key): _yes_or_no(value) for key, value in facts.items()})
     text = [_("Model card:"), model["card"]] if model.get("card") else []
-    return _("Model {title}").format(title=title) + "\n" + "\n\n".join(filter(None, [rows, *text]))
+    return _("Model {title}").format(title=title(model)) + "\n" + "\n\n".join(filter(None, [rows, *text]))
 
 
 def versions(gimp: str) -> str:

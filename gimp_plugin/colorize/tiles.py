@@ -1,23 +1,17 @@
 """The tiles that hints travel in: how a photograph is cut into them, and which of them are painted."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 
 import masks
+from colorize_client.messages import TILE_SIDE as SIDE
+from colorize_client.tiling import Rectangle, cut, meet
 
-SIDE = 256
+__all__ = ["SIDE", "Rectangle", "cut", "meet"]
+
 CHANNELS = 4  # R'G'B'A u8
 EVERYTHING = 255
 
-Rectangle = tuple[int, int, int, int]
-
 _NOTHING = bytes(CHANNELS * SIDE * SIDE)
-
-
-def cut(width: int, height: int) -> Iterator[Rectangle]:
-    """The tiles (x, y, w, h) of a picture, row by row; those at the right and lower edge may be smaller."""
-    for y in range(0, height, SIDE):
-        for x in range(0, width, SIDE):
-            yield x, y, min(SIDE, width - x), min(SIDE, height - y)
 
 
 def is_painted(pixels: bytes) -> bool:
@@ -26,11 +20,6 @@ def is_painted(pixels: bytes) -> bool:
         return False
     alpha = pixels[CHANNELS - 1 :: CHANNELS]
     return alpha.count(0) != len(alpha)
-
-
-def meet(one: Rectangle, other: Rectangle) -> bool:
-    """Whether two rectangles have a pixel in common."""
-    return all(one[n] < other[n] + other[n + 2] and other[n] < one[n] + one[n + 2] for n in (0, 1))
 
 
 def around(places: Collection[Rectangle]) -> Rectangle:
@@ -64,6 +53,15 @@ def trimmed(place: Rectangle, pixels: bytes) -> tuple[Rectangle, bytes]:
     above = (len(pixels) - len(pixels.lstrip(b"\0"))) // row
     below = (len(pixels) - len(pixels.rstrip(b"\0"))) // row
     return (x, y + above, w, h - above - below), pixels[above * row : (h - below) * row]
+
+
+def merged(layers: Iterable[dict[Rectangle, bytes]]) -> list[tuple[Rectangle, bytes]]:
+    """The tiles of several layers, from the top down, as one layer's, row by row; where tiles meet, see `over`."""
+    found: dict[Rectangle, bytes] = {}
+    for own in layers:
+        for place, pixels in own.items():
+            found[place] = over(found[place], pixels) if place in found else pixels
+    return sorted(found.items(), key=lambda tile: (tile[0][1], tile[0][0]))
 
 
 def over(upper: bytes, lower: bytes) -> bytes:

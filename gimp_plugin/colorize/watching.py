@@ -4,14 +4,12 @@ A coarse look sees a dab of 5 pixels; a close one, for 15 ms, a single pixel.
 """
 
 import zlib
-from collections.abc import Iterator
 
 from gi.repository import Babl, Gimp
+from tiles import Rectangle
 
 COARSE, CLOSE = 128, 1024  # pixels of the thumbnail's longer side
 FINEST = 12  # pixels that one of a thumbnail may stand for, along a side, so that a single one still shows in it
-
-Rectangle = tuple[int, int, int, int]  # x, y, width, height in the layer's pixels
 
 
 class Watched:
@@ -82,17 +80,15 @@ def _thumbnail(drawable: Gimp.Drawable, side: int) -> Thumbnail:
 def _box(width: int, depth: int, before: bytes, now: bytes) -> Rectangle:
     """What holds all the pixels of two unequal pictures that differ."""
     size = width * depth
-    rows = [number for number, (one, other) in enumerate(_rows(before, now, size)) if one != other]
-    first, last = width, -1
-    for one, other in (list(_rows(before, now, size))[row] for row in rows):
-        differs = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
-        first = min(first, ((differs & -differs).bit_length() - 1) // (8 * depth))
-        last = max(last, (differs.bit_length() - 1) // (8 * depth))
+    rows, first, last = [], width, -1
+    for start in range(0, len(now), size):
+        one, other = before[start : start + size], now[start : start + size]
+        if one != other:
+            rows.append(start // size)
+            differs = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+            first = min(first, ((differs & -differs).bit_length() - 1) // (8 * depth))
+            last = max(last, (differs.bit_length() - 1) // (8 * depth))
     return first, rows[0], last + 1 - first, rows[-1] + 1 - rows[0]
-
-
-def _rows(before: bytes, now: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
-    return ((before[start : start + size], now[start : start + size]) for start in range(0, len(now), size))
 
 
 def _enlarged(box: Rectangle, small_width: int, small_height: int, width: int, height: int) -> Rectangle:

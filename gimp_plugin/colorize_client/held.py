@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from colorize_client import messages
-from colorize_client.messages import TILE_SIDE, Newer, Update
-
-Rectangle = tuple[int, int, int, int]  # x, y, width, height
+from colorize_client.messages import Newer, Update
+from colorize_client.tiling import Rectangle, cut
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,11 @@ class Pixels:
     data: bytes
 
 
-def tiles_of(width: int, height: int) -> list[Rectangle]:
-    """The tiles of a picture from the top to the bottom; those at the right and lower edge may be smaller."""
-    return [
-        (x, y, min(TILE_SIDE, width - x), min(TILE_SIDE, height - y))
-        for y in range(0, height, TILE_SIDE)
-        for x in range(0, width, TILE_SIDE)
-    ]
-
-
 class Held:
     """Which state each tile is of that the client holds of a picture."""
 
     def __init__(self, width: int, height: int, state: str = "") -> None:
-        self._states = dict.fromkeys(tiles_of(width, height), state)
+        self._states = dict.fromkeys(cut(width, height), state)
 
     def put(self, tile: Rectangle, state: str) -> None:
         self._states[tile] = state

@@ -96,6 +96,8 @@ class HintTiles:
         Then it is no layer of strokes, but one that was filled or flattened with the photograph: every colour of the
         picture would be given, and the network would have nothing to say.
         """
+        if sum(w * h for _, _, w, h in self.tiles) < COVERED_SHARE * width * height:
+            return False
         opaque = sum(bytes(memoryview(pixels).cast("B")[3::4]).count(_OPAQUE) for pixels in self.data)
         return opaque >= COVERED_SHARE * width * height
 

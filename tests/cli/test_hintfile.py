@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colorize_cli.hintfile import TILE_SIDE, read_strokes
+from colorize_cli.hintfile import read_strokes
 from colorize_cli.problems import PictureError
+from colorize_client.messages import TILE_SIDE
 from PIL import Image
 
 RED = (200, 30, 40, 255)

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from service_fixtures import dealer, service, shared_state, state  # noqa: E402
+from service_fixtures import dealer, engine_service, service, shared_state, state  # noqa: E402
 
-__all__ = ["dealer", "service", "shared_state", "state"]
+__all__ = ["dealer", "engine_service", "service", "shared_state", "state"]

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from colorize_client import HintTiles, Options
-from colorize_client.held import tiles_of
 from colorize_client.messages import Newer, Update, pack_tiles
+from colorize_client.tiling import Rectangle, cut
 from colorize_engine import changes, weights
-from colorize_engine.changes import Rectangle
 from colorize_engine.colorizer import Colorizer, Embedding, Prediction
 from colorize_engine.windows import Detail, Window
 
@@ -60,7 +59,7 @@ def test_changed_tiles_and_what_was_there_are_the_whole_picture(colorizer: Color
     ]
     predictions = [colorizer.predict(embedding, hints, options) for hints, options in steps]
     assert predictions[4].details
-    everything = len(changes.all_tiles(embedding.height, embedding.width))
+    everything = len(list(cut(embedding.width, embedding.height)))
     counts = []
     for before, after in zip(predictions, predictions[1:], strict=False):
         picture, tiles = brought_up_to_date(colorizer, embedding, before, after)
@@ -114,7 +113,7 @@ def test_the_wanted_tiles_are_the_changed_and_the_stale_ones_the_nearest_first(
 ) -> None:
     one, other = (colorizer.predict(embedding, hints) for hints in (None, strokes((SUIT, NAVY))))
     embedding.remember("one", one)
-    everything = changes.all_tiles(embedding.height, embedding.width)
+    everything = list(cut(embedding.width, embedding.height))
     changed = changes.changed_tiles(one, other, embedding.height, embedding.width)
     stale = next(tile for tile in everything if tile not in changed)
     asked = Update("one", pack_tiles([(stale[0] + 9, stale[1] + 9, 3, 3)]), near=(600, 1740))
@@ -130,7 +129,7 @@ def test_the_wanted_tiles_are_the_changed_and_the_stale_ones_the_nearest_first(
     assert changes.wanted(embedding, one, "one", Update("one", asked.stale)) == [stale]
     assert changes.wanted(embedding, other, "other", Update("unknown")) == everything
     assert changes.wanted(embedding, other, "other", Update()) == everything
-    assert everything == tiles_of(embedding.width, embedding.height)
+    assert (everything[0], everything[-1], len(everything)) == ((0, 0, 256, 256), (1792, 1792, 256, 256), 64)
 
 
 def test_the_last_states_are_known(colorizer: Colorizer, embedding: Embedding) -> None:

@@ -19,14 +19,6 @@ SUIT, WALL = (360, 1290, 180, 30), (930, 180, 240, 30)
 
 
 @pytest.fixture(scope="module")
-def engine_service() -> Iterator[Client]:
-    with private_state(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.main --device cpu")
-        with connect(client="tests") as client:
-            yield client
-
-
-@pytest.fixture(scope="module")
 def picture() -> Picture:
     gray = data.astronaut().mean(-1).astype(np.uint8)
     return picture_of(np.kron(gray, np.ones((SCALE, SCALE), np.uint8)))

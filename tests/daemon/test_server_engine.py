@@ -5,25 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from colorize_client import Cancelled, Client, HintTiles, Options, connect, discovery, errors, launcher
+from colorize_client import Cancelled, HintTiles, Options, connect, discovery, errors
 from colorize_daemon import devices
 from service_fixtures import Canvas, noise, picture_of, private_state, wait_for
 from skimage import color, data
 
 RED = (200, 40, 40)
 FACTS = ("device", "device_name")
-
-
-@pytest.fixture(scope="module")
-def engine_service() -> Iterator[Client]:
-    with private_state(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv(launcher.COMMAND_VARIABLE, f"{sys.executable} -m colorize_daemon.main --device cpu")
-        with connect(client="tests") as client:
-            yield client
 
 
 @pytest.fixture(scope="module")

@@ -192,23 +192,12 @@ def check_live_cancel_leaves_the_image_as_it_was(bench: Workbench) -> Facts:
         user.settle()
         user.session.show_strokes(False)
         user.session.show_colours(False)
-        bar_within(image, hints, BLUE)
+        bar_within(hints, BLUE, 80)
         user.settle()
         user.session.cancel()
     assert (state_of(image)[0], state_of(image)[3]) == before
     assert all(layer.get_visible() for layer in image.get_layers())
     assert raw(image.get_selection()) == selected
-
-
-def bar_within(image: Gimp.Image, layer: Gimp.Layer, colour: str) -> None:
-    """A bar of colour that leaves the selection alone, as a brush does."""
-    width, channels = layer.get_width(), 4
-    row = bytes((int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16), 255)) * 60
-    content = bytearray(pixels(layer, "R'G'B'A u8"))
-    for y in range(80, 92):
-        at = channels * (y * width + 60)
-        content[at : at + len(row)] = row
-    fill(layer, "R'G'B'A u8", bytes(content))
 
 
 def check_live_done_without_a_change_leaves_no_step(bench: Workbench) -> Facts:
@@ -265,8 +254,8 @@ def check_live_colours_keep_to_the_selection(bench: Workbench) -> Facts:
         user.settle()
         image.select_rectangle(REPLACE, 0, 200, 600, 200)
         user.wait_for_check()
-        bar_within_rows(user.hints, BLUE, 262)
-        bar_within_rows(user.hints, RED, 80)
+        bar_within(user.hints, BLUE, 262)
+        bar_within(user.hints, RED, 80)
         user.settle()
         row = len(earlier) // HIGH
         limited = raw(user.colours)
@@ -280,7 +269,8 @@ def check_live_colours_keep_to_the_selection(bench: Workbench) -> Facts:
         assert limited[200 * row :] == everywhere[200 * row :]
 
 
-def bar_within_rows(layer: Gimp.Layer, colour: str, top: int) -> None:
+def bar_within(layer: Gimp.Layer, colour: str, top: int) -> None:
+    """A bar of colour that leaves the selection alone, as a brush does."""
     content = bytearray(pixels(layer, "R'G'B'A u8"))
     row = bytes((int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16), 255)) * 50
     for y in range(top, top + 10):

@@ -234,13 +234,8 @@ class User:
 
     def paint(self, start: tuple[int, int]) -> None:
         """A stroke with the paintbrush."""
-        self.key("p")
-        x, y = start
-        xdotool("mousemove", x, y, "mousedown", 1)
-        for step in range(20):
-            xdotool("mousemove", x + 5 * step, y + step)
-            time.sleep(0.02)
-        xdotool("mouseup", 1, "mousemove", *ASIDE)
+        self.brush_down(start)
+        self.brush_up()
 
     def brush_down(self, start: tuple[int, int]) -> None:
         """A stroke with the paintbrush, whose button stays down."""
