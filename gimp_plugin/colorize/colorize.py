@@ -456,6 +456,8 @@ def run_live(
     sentence = live_window.show(found, record.settings if record else Settings())
     if sentence:
         Gimp.message(sentence)
+    if not image.is_valid():
+        return _cancelled(procedure)  # after a success GIMP would keep the arguments on the image, which is gone
     return procedure.new_return_values(SUCCESS, GLib.Error())
 
 

@@ -171,4 +171,5 @@ def test_done_is_one_undo_step_and_cancel_leaves_everything(live_visit: Visit) -
 
 def test_the_window_ends_with_its_image_and_with_gimp(live_visit: Visit) -> None:
     assert "Grayscale" in live_visit.titles["closed"]
+    assert live_visit.titles["message after closing"] == ""
     assert live_visit.titles["after GIMP"] == "0"

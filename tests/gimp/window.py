@@ -429,6 +429,7 @@ def cancel_and_close(user: User, title: str) -> None:
     closed(title)
     idle()
     user.see("closed")
+    user.note("message after closing", xdotool("search", "--onlyvisible", "--name", "GIMP Message"))
     open_live(user, title)
     user.discard("ctrl+q", "Quit GIMP")
     until("the end of GIMP", lambda: not any("gimp" in command(process).split("\0")[0] for process in processes()))
