@@ -66,7 +66,7 @@ class LiveLayer:
         self._limit = _Limit(part, self.layer) if part else None
 
     def write(self, place: Rectangle, pixels: bytes) -> bool:
-        """Pixels in the result's layout, seen after `show`. Returns whether the selection let all of them through."""
+        """Pixels in the result's layout, there and seen after `show`. Returns whether the selection let all through."""
         buffer = self._buffer = self._buffer or self.layer.get_buffer()
         for tile in tiles.cut(*self._size) if place not in self._tiles else [place]:
             if tile not in self._replaced and tiles.meet(tile, place):
@@ -79,7 +79,7 @@ class LiveLayer:
         return everywhere
 
     def show(self) -> None:
-        """Lets the canvas show what was written."""
+        """Hands what was written to GIMP, which is slow to answer while it shows it: so not after each tile."""
         if self._buffer is None:
             return
         self._buffer.flush()
@@ -91,6 +91,7 @@ class LiveLayer:
 
     def finish(self, model_title: str, state: str) -> None:
         """What the session changed becomes one undo step; nothing is one where nothing was changed."""
+        self.show()
         if not self._replaced:
             return
         after = self._own_buffer()
@@ -105,6 +106,7 @@ class LiveLayer:
 
     def forget(self) -> None:
         """The pixels are as before the session."""
+        self.show()
         self._put_back()
         self.layer.update(0, 0, *self._size)
 

@@ -37,8 +37,10 @@ MOVING, UNSEEN, RESTING = 6, 3, 12  # ticks from look to look while nothing is p
 REST = 2.0  # seconds after which a hand that does not move rests
 LIVELY = 1.5  # seconds after a change in which every tick looks
 PAUSE = 0.25  # seconds without a change after which a draft is answered for good; at once where the brush was lifted
-CLOSE_AFTER, CLOSE_EVERY = 0.3, 5.0  # seconds from a change, and always, to a close look
+CLOSE_AFTER, CLOSE_EVERY = 0.8, 5.0  # seconds from a change, and always, to a close look that finds the smallest dab
 CHECK_EVERY, CHECK_AT_REST = 1.0, 2.0  # seconds between looks at what changes seldom
+SHOW_EVERY = 0.1  # seconds from one change of the canvas to the next while an answer comes
+STREAM = 0.12  # seconds from pixels to the next, at most, while an answer comes
 AT_ONCE = 0.03  # seconds of writing until the next dab is looked for
 
 
@@ -87,7 +89,7 @@ class LiveColours:
         self._reported: tuple[str, int] = ("", 0)  # what the last sentence was about
         self._filled = False  # a layer of strokes is painted all over, and nothing is asked for
         self._hand, self._ticks = Hand(), 0
-        self._changed = self._looked = self._checked = 0.0
+        self._pressed = self._changed = self._looked = self._checked = self._came = self._shown = 0.0  # when, last
         self._is_over, self._leaves = False, False
         self.failure: Exception | None = None
 
@@ -140,18 +142,26 @@ class LiveColours:
         self._check()
         if self._is_over:
             return
-        now, was_down = time.monotonic(), self._hand.is_down
+        was_down = self._hand.is_down
         self._hand.look()
         self._ticks += 1
-        lifted = was_down and not self._hand.is_down
-        due = not self._hand.is_down and now - self._looked > CLOSE_EVERY and not self._hand.rests(CLOSE_EVERY)
-        if lifted or due:
-            self._look(CLOSE)
-        elif self._ticks % self._every(now) == 0:
-            self._look(COARSE)
+        self._look_if_due(was_down)
         if self._link.is_busy:
             self._receive()
         self._ask()
+
+    def _look_if_due(self, was_down: bool) -> None:
+        now, is_down = time.monotonic(), self._hand.is_down
+        if is_down and not was_down:
+            self._pressed = now
+        lifted = was_down and not is_down
+        unseen = lifted and self._changed < self._pressed
+        by_and_by = not is_down and now - self._looked > CLOSE_EVERY and not self._hand.rests(CLOSE_EVERY)
+        in_the_way = not is_down and now - self._came < STREAM  # GIMP is slow to answer while it shows what comes
+        if unseen or by_and_by:
+            self._look(CLOSE)
+        elif lifted or (self._ticks % self._every(now) == 0 and not in_the_way):
+            self._look(COARSE)
 
     def _every(self, now: float) -> int:
         """How many ticks lie between two looks."""
@@ -200,6 +210,7 @@ class LiveColours:
     def _receive(self) -> None:
         begun = time.monotonic()
         for part in self._link.receive():
+            self._came = time.monotonic()
             place = (part.x, part.y, part.width, part.height)
             if not self._colours.layer.is_valid():
                 return
@@ -208,7 +219,9 @@ class LiveColours:
             if time.monotonic() - begun > AT_ONCE:
                 GLib.idle_add(self._guarded(self._receive, again=False))
                 break
-        self._colours.show()
+        if not self._link.is_busy or time.monotonic() - self._shown > SHOW_EVERY:
+            self._colours.show()
+            self._shown = time.monotonic()
         if not self._filled and (self._link.stage, id(self._link.result)) != self._reported:
             self._reported = self._link.stage, id(self._link.result)
             self._report()
