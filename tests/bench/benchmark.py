@@ -32,7 +32,7 @@ import report  # noqa: E402
 import scans  # noqa: E402
 import starts  # noqa: E402
 from colorize_client import ColorizeError  # noqa: E402
-from host import SUITES, Host, HostError  # noqa: E402
+from host import SUITES, HostError  # noqa: E402
 from sessions import (  # noqa: E402
     BenchmarkError,
     TimedService,
@@ -40,10 +40,10 @@ from sessions import (  # noqa: E402
     command_seconds,
     expect,
     gimp_runs,
+    prepared,
     write_pictures,
 )
 from timeline import Span, divide, own_seconds  # noqa: E402
-from workshop import Service, Workshop  # noqa: E402
 
 SIZES, QUICK_SIZES = (1.0, 12.0, 24.0), (1.0,)
 DEEP_SIZE = 24.0  # measured once more with 16 bits
@@ -95,13 +95,8 @@ class Bench:
     """One suite's GIMP, a folder shared with it, and the bare network."""
 
     def __init__(self, suite: str, folder: Path, quick: bool) -> None:
-        state = folder / "state"
-        state.mkdir(mode=0o700)
-        host = Host(suite)
-        host.ensure()
-        self.folder, self._state, self._number = folder, state, count()
-        self.workshop = Workshop(host, folder, Service(state, folder / "requests", folder / "service.log"))
-        self.workshop.install()
+        self.workshop = prepared(suite, folder)
+        self.folder, self._state, self._number = folder, self.workshop.service.state, count()
         self.warm_ups, self.repeats = (0, 1) if quick else (WARM_UPS, REPEATS)
         self.network = baselines.BareNetwork()
         self.peak_was_reset = True

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import scans
-from sessions import BenchmarkError, TimedService
+from sessions import BenchmarkError, TimedService, run_in_window
 from timeline import Span
 from workshop import Workshop
 
@@ -74,17 +74,12 @@ def follow(workshop: Workshop, service: TimedService, megapixels: float) -> Live
         "dab pause": DAB_SECONDS,
     }
     (workshop.folder / "case.json").write_text(json.dumps(case))
-    words = ["python3", str(workshop.folder / "live_inside.py"), str(workshop.plug_in), str(workshop.folder)]
-    status = workshop.run(words, "live.log", {"PYTHONDONTWRITEBYTECODE": ""})
-    if status:
-        log = (workshop.folder / "live.log").read_text(errors="replace").splitlines()[-30:]
-        raise BenchmarkError("\n".join([f"GIMP ended with status {status}:", *log]))
+    run_in_window(workshop, "live_inside.py")
     return _live(megapixels, json.loads((workshop.folder / "live.json").read_text()), _spans(workshop, service))
 
 
 def _prepare(workshop: Workshop) -> None:
-    """The driver, and clocks around the plug-in's session; once for a workshop."""
-    shutil.copy(HERE / "live_inside.py", workshop.folder)
+    """Clocks around the plug-in's session; once for a workshop."""
     real = workshop.plug_in / "live_window_real.py"
     if not real.exists():
         shutil.move(workshop.plug_in / "live_window.py", real)

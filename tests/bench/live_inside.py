@@ -2,14 +2,12 @@
 
 python3 live_inside.py PLUG_IN_FOLDER FOLDER
 
-FOLDER/case.json says what to do; moments and processor seconds are in FOLDER/live.json. The mouse is moved, and the
-screen read, through X itself, since a program for each would take longer than what is measured. The hint layer is made
+FOLDER/case.json says what to do; moments and processor seconds are in FOLDER/live.json. The hint layer is made
 transparent and the brush has no outline, so that what changes on the canvas are colours.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import sys
@@ -18,54 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import window
+from screen import Screen
 from window import ASIDE
 
 CANVAS = (250, 190, 540, 460)  # on the screen: x, y, width, height of what is seen of a photograph beside the window
 LOOK = 0.003  # seconds between looks at the canvas
 STILL = 0.8  # seconds without a change after which it is complete
 PATIENCE = 30.0
-BUTTON = 1
-Z_PIXMAP, ALL_PLANES = 2, ctypes.c_ulong(-1)
-
-
-class _Image(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_int) for name in ("width", "height", "xoffset", "format")]
-    _fields_ += [("data", ctypes.c_void_p), *((name, ctypes.c_int) for name in ("a", "b", "c", "d", "e", "line"))]
-
-
-class Screen:
-    """Mouse and eye."""
-
-    def __init__(self) -> None:
-        self._x11, self._test = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXtst.so.6")
-        self._x11.XOpenDisplay.restype = ctypes.c_void_p
-        self._x11.XDefaultRootWindow.restype = ctypes.c_ulong
-        self._x11.XGetImage.restype = ctypes.POINTER(_Image)
-        self._display = ctypes.c_void_p(self._x11.XOpenDisplay(None))
-        self._root = ctypes.c_ulong(self._x11.XDefaultRootWindow(self._display))
-        x, y, width, height = CANVAS
-        place = (x, y, ctypes.c_uint(width), ctypes.c_uint(height), ALL_PLANES, Z_PIXMAP)
-        self._image = self._x11.XGetImage(self._display, self._root, *place)
-        self._place = place
-
-    def canvas(self) -> bytes:
-        """The canvas as it is now."""
-        self._x11.XGetSubImage(self._display, self._root, *self._place, self._image, 0, 0)
-        image = self._image.contents
-        return ctypes.string_at(image.data, image.line * image.height)
-
-    def move(self, x: int, y: int) -> None:
-        self._test.XTestFakeMotionEvent(self._display, -1, x, y, ctypes.c_ulong(0))
-        self._x11.XFlush(self._display)
-
-    def press(self, down: bool) -> None:
-        self._test.XTestFakeButtonEvent(self._display, BUTTON, int(down), ctypes.c_ulong(0))
-        self._x11.XFlush(self._display)
 
 
 def stroke(screen: Screen, start: tuple[int, int], length: int, steps: int, pause: float) -> dict[str, float]:
     """A stroke to the right, and when the canvas changed first and last, in seconds from its first and last dab."""
-    before = seen = screen.canvas()
+    before = seen = screen.pixels()
     screen.move(*start)
     time.sleep(0.2)
     begin = time.monotonic()
@@ -79,7 +41,7 @@ def stroke(screen: Screen, start: tuple[int, int], length: int, steps: int, paus
         if done == steps and end == begin:
             screen.press(False)
             end = time.monotonic()
-        current = screen.canvas()
+        current = screen.pixels()
         if current != seen:
             seen, last, first = current, time.monotonic(), first or time.monotonic()
         if (end > begin and now - max(last, end) > STILL) or now - begin > PATIENCE:
@@ -91,7 +53,7 @@ def stroke(screen: Screen, start: tuple[int, int], length: int, steps: int, paus
 
 def dabs(screen: Screen, start: tuple[int, int], step: tuple[int, int], count: int, pause: float) -> dict[str, Any]:
     """Dabs at an even pace, whether or not the colours follow; for each, seconds until the canvas changed."""
-    seen = screen.canvas()
+    seen = screen.pixels()
     waits: list[float | None] = []
     begin = last = time.monotonic()
     for number in range(count):
@@ -100,7 +62,7 @@ def dabs(screen: Screen, start: tuple[int, int], step: tuple[int, int], count: i
         pressed, waited = time.monotonic(), 0.0
         screen.press(False)
         while time.monotonic() < begin + pause * (number + 1):
-            current = screen.canvas()
+            current = screen.pixels()
             if current != seen:
                 seen, last = current, time.monotonic()
                 waited = waited or last - pressed
@@ -108,7 +70,7 @@ def dabs(screen: Screen, start: tuple[int, int], step: tuple[int, int], count: i
         waits.append(waited or None)
     end = time.monotonic()
     while time.monotonic() - max(last, end) < STILL:
-        current = screen.canvas()
+        current = screen.pixels()
         if current != seen:
             seen, last = current, time.monotonic()
         time.sleep(LOOK)
@@ -148,7 +110,7 @@ def main(plug_in: str, folder: str) -> int:
     noted: dict[str, Any] = {"strokes": [], "idle without": {}, "idle": {}}
     set_up = SET_UP.format(brush=float(case["brush"]), photo=case["photo"])
     with window.screen(), window.gimp_with(set_up):
-        user, eye = window.User(Path(folder), lambda text: text), Screen()
+        user, eye = window.User(Path(folder), lambda text: text), Screen(CANVAS)
         noted["idle without"] = idle(case["idle"])
         user.choose("_Live Colours…")
         window.window("Live Colours")

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,55 @@ import numpy as np
 import pyvips
 import scans
 from colorize_client import Client, HintTiles, Picture, connect, connection_file, end_by_force, launcher, paths
+from host import Host
 from timed_daemon import memory
-from workshop import Workshop
+from workshop import Service, Workshop
 
 HERE = Path(__file__).parent
 WARM_PIXELS = 0.05  # megapixels of the picture that loads the model
 TILE = 256
 RESET_PEAK = "5"  # to /proc/PID/clear_refs, see proc(5)
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # an installed plug-in is compiled once
 QUALITY = 90  # of the folder's JPEG files
 
 
 class BenchmarkError(Exception):
     """Why there is nothing to report."""
+
+
+def prepared(suite: str, folder: Path) -> Workshop:
+    """A suite's GIMP with the plug-in installed, and a folder for the state of a service.
+
+    Raises:
+        HostError.
+    """
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    host = Host(suite)
+    host.ensure()
+    workshop = Workshop(host, folder, Service(state, folder / "requests", folder / "service.log"))
+    workshop.install()
+    return workshop
+
+
+def run_in_window(workshop: Workshop, script: str, environment: Mapping[str, str] | None = None) -> None:
+    """Runs a script of this folder inside, which opens GIMP's window: python3 SCRIPT PLUG_IN_FOLDER FOLDER.
+
+    Raises:
+        BenchmarkError: GIMP or the plug-in failed; the text quotes what they printed.
+    """
+    for file in (script, "screen.py"):
+        shutil.copy(HERE / file, workshop.folder)
+    log = Path(script).with_suffix(".log").name
+    words = ["python3", str(workshop.folder / script), str(workshop.plug_in), str(workshop.folder)]
+    check(workshop, workshop.run(words, log, {**COMPILED, **(environment or {})}), log)
+
+
+def check(workshop: Workshop, status: int, log: str) -> None:
+    """BenchmarkError with the end of the log where GIMP did not end well."""
+    if status:
+        printed = (workshop.folder / log).read_text(errors="replace").splitlines()[-30:]
+        raise BenchmarkError("\n".join([f"GIMP ended with status {status}:", *printed]))
 
 
 class TimedService:
@@ -148,11 +185,8 @@ def gimp_runs(workshop: Workshop, gray: np.ndarray, warm_ups: int, repeats: int)
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); import inside; inside.measure({str(folder)!r})"
     words = ["gimp-console", "--no-interface", "--no-data", "--no-fonts", "--quit"]
     words += ["--batch-interpreter=python-fu-eval", "-b", code]
-    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # an installed plug-in is compiled once
-    status = workshop.run(words, "gimp.log", compiled)
-    if status or not (folder / "runs.json").exists():
-        log = (folder / "gimp.log").read_text(errors="replace").splitlines()[-30:]
-        raise BenchmarkError("\n".join([f"GIMP ended with status {status}:", *log]))
+    status = workshop.run(words, "gimp.log", COMPILED)
+    check(workshop, status or not (folder / "runs.json").exists(), "gimp.log")
     return json.loads((folder / "runs.json").read_text())
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from progress import NoProgress, sample, wait_until
 
-SCREEN = "1280x800x24"
+SCREEN, WINDOW = (1280, 800), (1270, 770)  # pixels; a window without what its manager draws around it
 SHOWING = ("Xvfb", "openbox", "xdotool", "import")  # programs that work also when GIMP does nothing
 REST_SECONDS, LOOKS = 0.3, 6  # how long, and how often in it, nothing wants the processor while GIMP rests
 REST_SHARE = 0.1  # of a processor that GIMP at rest may use
@@ -151,10 +151,10 @@ def text(file: Path) -> str:
 
 
 @contextmanager
-def screen() -> Iterator[None]:
+def screen(size: tuple[int, int] = SCREEN) -> Iterator[None]:
     """A virtual screen with a window manager."""
     reader, writer = os.pipe()
-    options = ["-displayfd", str(writer), "-screen", "0", SCREEN, "-nolisten", "tcp", "-ac"]
+    options = ["-displayfd", str(writer), "-screen", "0", "{}x{}x24".format(*size), "-nolisten", "tcp", "-ac"]
     server = subprocess.Popen(["Xvfb", *options], pass_fds=[writer], stderr=subprocess.DEVNULL)
     os.close(writer)
     with os.fdopen(reader) as answer:
@@ -197,12 +197,12 @@ def gimp_with(code: str, *files: str) -> Iterator[None]:
 class User:
     """Uses GIMP's main window, in the language of the plug-in's texts."""
 
-    def __init__(self, folder: Path, translate: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, translate: Callable[[str], str], size: tuple[int, int] = WINDOW) -> None:
         self._folder, self.read = folder, translate
         self._window = window(r"GIMP$")
         self._titles: dict[str, str] = {}
         self._shots = 0
-        xdotool("windowsize", "--sync", self._window, 1270, 770)
+        xdotool("windowsize", "--sync", self._window, *size)
         xdotool("windowmove", self._window, 0, 0)
         xdotool("mousemove", *ASIDE)
         screen_at_rest()
