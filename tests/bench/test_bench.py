@@ -15,9 +15,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "gimp")]
 
 import baselines  # noqa: E402
 import benchmark  # noqa: E402
+import film  # noqa: E402
 import scans  # noqa: E402
 import starts  # noqa: E402
 from host import Host, NotRoot  # noqa: E402
+from PIL import Image  # noqa: E402
+from sessions import BenchmarkError  # noqa: E402
 from timeline import DOWN, UP, WAITING, divide, own_seconds  # noqa: E402
 
 SUITE = "trixie"
@@ -35,6 +38,42 @@ def test_every_moment_belongs_to_one_step() -> None:
 
 def test_own_time_counts_also_while_the_plug_in_writes() -> None:
     assert own_seconds(("other", 0, 22), SERVICE) == {"encode": 2, "predict": 2, "hints": 1, "lift": 5}
+
+
+def _frames(*moments: tuple[float, str]) -> list[film.Frame]:
+    return [(at, Image.new("RGB", (32, 32), colour)) for at, colour in moments]
+
+
+def test_a_film_shows_each_picture_as_long_as_it_was_seen(tmp_path: Path) -> None:
+    seen = _frames((0.0, "gray"), (0.08, "red"), (0.171, "red"), (0.25, "blue"))
+    film.save(seen, 0.4, tmp_path / "film.webp")
+    durations = []
+    with Image.open(tmp_path / "film.webp") as saved:
+        for number in range(saved.n_frames):
+            saved.seek(number)
+            saved.load()
+            durations.append(saved.info["duration"])
+    assert durations == [80, 170, 150]
+
+
+def test_a_film_that_stutters_is_refused() -> None:
+    film.check(_frames((0.0, "gray"), (0.1, "red")), 0.2)
+    with pytest.raises(BenchmarkError, match="film again while nothing else runs"):
+        film.check(_frames((0.0, "gray"), (0.1, "red"), (0.5, "blue")), 0.6)
+
+
+def test_a_film_has_the_pointer_and_the_keys_in_it(tmp_path: Path) -> None:
+    width, height = film.SIZE
+    (tmp_path / "film.raw").write_bytes(bytes([200, 100, 50, 0]) * (width * height))
+    pointer = {"x": -1, "y": 4, "width": 2, "height": 1, "argb": [0xFF00FF00, 0x80800000]}
+    pictures = [{"at": at, "number": 0, "pointer": pointer} for at in (0.0, 0.5)]
+    (_, before), (_, after) = film.frames(tmp_path, {"pictures": pictures, "keys": [(0.4, "Ctrl+Z")]})
+    assert before.getpixel((0, 3)) == (50, 100, 200)
+    assert before.getpixel((0, 4)) == pytest.approx((153, 50, 100), abs=1)
+    assert before.getpixel(film.KEY_PLACE) == (50, 100, 200)
+    left, top = film.KEY_PLACE
+    around = (left - 30, top - 12, left + 30, top + 12)
+    assert (255, 255, 255) in [colour for _, colour in after.crop(around).getcolors(around[2] * around[3])]
 
 
 @pytest.mark.parametrize("deep", [False, True])
