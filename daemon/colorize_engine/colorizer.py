@@ -42,6 +42,7 @@ LARGER = 3.0  # by how much the ends of the option `reach` move a network's, in 
 KEPT_ANSWERS = 2 * MOST  # strokes of a photograph whose answers are kept
 KEPT_WINDOWS = 4  # of a photograph
 KEPT_STATES = 4  # predictions of a photograph, by name, that a client's tiles may still be of
+KEPT_PLAIN = 2  # of a photograph: at the temperature that is set, and the cautious one
 KEPT_LOOKS = 32  # strokes of a photograph whose windows need not be looked at again
 
 DEFAULTS = Options()
@@ -72,6 +73,7 @@ class Embedding:
         windows: the surroundings of strokes on small things, at a finer scale.
         looks: what was said there of the strokes painted last.
         states: what was predicted last, by name; see `recall` and `changes`.
+        plain: chroma (2, h, w) where there are no hints, on the device, by the temperatures asked for last.
         lightness: L (h, w) float32, 0..100, on the chroma grid, on the device.
         inside: (h, w) float32, 0..1, what of each cell is not flat margin, which stays neutral; on the device.
         size: of the network's picture of the photograph.
@@ -87,6 +89,7 @@ class Embedding:
     windows: "dict[Window, Embedding]" = field(default_factory=dict)
     looks: dict[tuple[bytes, bool], Look] = field(default_factory=dict)
     states: "dict[str, Prediction]" = field(default_factory=dict)
+    plain: dict[float, Tensor] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -98,9 +101,9 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        """With room for the answers and the windows that will be kept."""
+        """With room for the answers, the windows and the chroma that will be kept."""
         own = sum(t.nbytes for t in (*self.features, *self.unhinted, self.lightness, self.inside))
-        answers = (KEPT_ANSWERS + KEPT_LOOKS + 2 * KEPT_STATES) * 3 * 2 * self.lightness.numel()
+        answers = (KEPT_ANSWERS + KEPT_LOOKS + 2 * (KEPT_STATES + KEPT_PLAIN)) * 3 * 2 * self.lightness.numel()
         return self.gray.nbytes + own + answers + KEPT_WINDOWS * own
 
     def remember(self, state: str, prediction: "Prediction") -> None:
@@ -387,8 +390,12 @@ class Colorizer:
 
     def _unhinted_chroma(self, embedding: Embedding, temperature: float) -> Tensor:
         """ab (2, h, w) of the picture without strokes on the chroma grid; flat margins are neutral."""
-        height, width = embedding.lightness.shape
-        return self.network.chroma(embedding.unhinted, temperature)[0, :, :height, :width].float() * embedding.inside
+        known, (height, width) = embedding.plain, embedding.lightness.shape
+        if temperature not in known:
+            ab = self.network.chroma(embedding.unhinted, temperature)[0, :, :height, :width]
+            known[temperature] = ab.float() * embedding.inside
+        _keep(known, [temperature], KEPT_PLAIN)
+        return known[temperature]
 
     def _hint_planes(self, size: NetworkInput, lightness: Tensor, stroke: Stroke | None = None) -> Tensor:
         """Hint planes (1, HINT_PLANES, h, w) of the padded picture, on the device, for one stroke or for none."""

@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 import torch
 import zmq
+from colorize_client import Options
 from colorize_engine import rendering, weights
 from colorize_engine.colorizer import Colorizer
 from colorize_engine.network_input import NetworkInput
@@ -33,13 +34,13 @@ class BareNetwork:
         self.device = str(self._colorizer.device)
 
     def seconds(self, height: int, width: int) -> dict[str, list[float]]:
-        """Of encode, decode and both together, for a photograph of this size; the first pass is not counted."""
+        """Of encode, decode, and both with the chroma they give, for this size; the first pass is not counted."""
         both = [self._pass(height, width) for _ in range(REPEATS + 1)][1:]
-        encode, decode = ([times[i] for times in both] for i in (0, 1))
+        encode, decode, _ = ([times[i] for times in both] for i in range(3))
         return {"encode": encode, "decode": decode, "forward": [sum(times) for times in both]}
 
     @torch.inference_mode()
-    def _pass(self, height: int, width: int) -> tuple[float, float]:
+    def _pass(self, height: int, width: int) -> tuple[float, float, float]:
         network, device = self._colorizer.network, self._colorizer.device
         rows, columns = NetworkInput.fit(height, width, self.record.side, network.stride).padded
         lightness = torch.rand(1, 1, rows, columns, device=device) * 100
@@ -47,8 +48,10 @@ class BareNetwork:
         start = self._now()
         embedding = network.encode(lightness)
         encoded = self._now()
-        network.decode(embedding, hints)
-        return encoded - start, self._now() - encoded
+        output = network.decode(embedding, hints)
+        decoded = self._now()
+        network.chroma(output, Options().temperature)
+        return encoded - start, decoded - encoded, self._now() - decoded
 
     def passes(self, height: int, width: int, count: int) -> float:
         """So many passes, one after the other; returns their seconds."""

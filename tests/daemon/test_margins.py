@@ -143,7 +143,7 @@ def colorizer() -> Colorizer:
 
 def as_without(embedding: Embedding) -> Embedding:
     """What the network alone says."""
-    return replace(embedding, inside=torch.ones_like(embedding.inside), answers={})
+    return replace(embedding, inside=torch.ones_like(embedding.inside), answers={}, plain={})
 
 
 def coloured(colorizer: Colorizer, embedding: Embedding, hints: HintTiles | None = None) -> np.ndarray:

@@ -58,10 +58,10 @@ class Embedding(NamedTuple):
 
 
 class Output(NamedTuple):
-    """logits (B, K, H/4, W/4) over `bin_centres()`; ab (B, 2, H/2, W/2) in CIELAB units; reach (B, 1, H/2, W/2), the
-    logits of "this cell belongs to what the hints lie on"."""
+    """fine (B, fine, H/4, W/4), of which `Chroma.logits` are made; ab (B, 2, H/2, W/2) in CIELAB units; reach
+    (B, 1, H/2, W/2), the logits of "this cell belongs to what the hints lie on"."""
 
-    logits: Tensor
+    fine: Tensor
     ab: Tensor
     reach: Tensor
 
@@ -134,7 +134,7 @@ class Chroma(ServedNetwork):
         x4 = self.decode4(embedding, hints)
         x2 = self.refine2(self.up2(x4) + embedding.at2 + self.hints2(pool_hints(hints, 1)))
         reach = self.reach(self.reach_refine(self.reach_join(torch.cat([x2, self.reach_up(x4)], 1))))
-        return Output(self.distribution(x4), self.regression(x2) * AB_SCALE, reach)
+        return Output(x4, self.regression(x2) * AB_SCALE, reach)
 
     def decode4(self, embedding: Embedding, hints: Tensor) -> Tensor:
         """The decoder's features at stride 4, (B, fine, H/4, W/4)."""
@@ -163,12 +163,16 @@ class Chroma(ServedNetwork):
         """(B, identity, h, w) -> (B, similarities, channels, h, w)."""
         return identity.unflatten(1, (self.config.similarities, -1))
 
+    def logits(self, output: Output) -> Tensor:
+        """(B, K, H/4, W/4) over `bin_centres()`; made where they are asked for, since a stroke needs none."""
+        return self.distribution(output.fine)
+
     def chroma(self, output: Output, temperature: float) -> Tensor:
         """ab (B, 2, H/2, W/2): the regression at temperature 1, the annealed mean from 0.1 down, a mix between."""
         share = min(1.0, max(0.0, (REGRESSION_AT - temperature) / (REGRESSION_AT - DISTRIBUTION_AT)))
         if share == 0:
             return output.ab
-        vivid = annealed_mean(output.logits, min(temperature, ANNEALED), self.centres)
+        vivid = annealed_mean(self.logits(output), min(temperature, ANNEALED), self.centres)
         vivid = F.interpolate(vivid, scale_factor=2.0, mode="bilinear", align_corners=False)
         return torch.lerp(output.ab, vivid, share)
 

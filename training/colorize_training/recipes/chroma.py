@@ -187,7 +187,7 @@ class ChromaRecipe(Recipe[ChromaSettings, Chroma, Batch]):
         hints = torch.cat([torch.zeros_like(one.planes[plain]), one.planes, several.planes])
         output, truth = network.decode(all_of_them, hints), torch.cat([ab[plain], one.ab, several.ab])
         bins, shares = self.targets(F.avg_pool2d(truth, LOGITS_STRIDE // CHROMA_STRIDE))
-        distribution = bin_cross_entropy(output.logits, bins, shares, self.weights)
+        distribution = bin_cross_entropy(network.logits(output), bins, shares, self.weights)
         parts = [len(ab[plain]), len(ab), len(several.ab)]
         regression, (_, coloured, _) = huber(output.ab, truth), output.ab.split(parts)
         inside = (one.reach & one.known[:, None, None])[:, None]
