@@ -10,6 +10,7 @@ from choice import Choice
 from gi.repository import Gimp
 from job import picture_of
 from painted import Painted
+from pixels import applied_mask
 from refusal import Refusal
 from watching import Watched
 
@@ -38,18 +39,18 @@ class Surroundings:
         return self.photo.is_valid() and size == (self.photo.get_width(), self.photo.get_height())
 
     def has_other_strokes(self) -> bool:
-        """Whether layers of strokes came, went, were moved, shown or hidden; those that count are then read anew."""
+        """Whether layers of strokes came, went, were moved, shown, hidden or masked; those that count are read anew."""
         if self.strokes_are_hidden:
             now = {kind: [layer for layer in own if layer.is_valid()] for kind, own in self.strokes.items()}
         else:
             now = {kind: layers.strokes_of(self.image, self.photo, kind) for kind in layers.KINDS}
-        if now == self.strokes and _places(now) == self._places:
+        if now == self.strokes and _forms(now) == self._forms:
             return False
         self._take(now)
         return True
 
     def _take(self, strokes: Strokes) -> None:
-        self.strokes, self._places = strokes, _places(strokes)
+        self.strokes, self._forms = strokes, _forms(strokes)
         self.painted = {kind: Painted(strokes[kind], self.photo) for kind in layers.KINDS}
 
     def has_other_selection(self) -> bool:
@@ -81,5 +82,6 @@ class Surroundings:
         return [(layer, Watched(layer)) for layer in (self.photo, *self._what.covers)]
 
 
-def _places(strokes: Strokes) -> list[tuple[int, int]]:
-    return [layer.get_offsets()[1:] for own in strokes.values() for layer in own]
+def _forms(strokes: Strokes) -> list[tuple[int, int, Gimp.LayerMask | None]]:
+    """Where each layer lies, and its mask."""
+    return [(*layer.get_offsets()[1:], applied_mask(layer)) for own in strokes.values() for layer in own]

@@ -78,5 +78,5 @@ class Painted:
 
 
 def _watched_mask(layer: Gimp.Layer) -> Watched | None:
-    mask = layer.get_mask()
-    return Watched(mask, COARSE, CLOSE) if mask is not None and layer.get_apply_mask() else None
+    mask = pixels.applied_mask(layer)
+    return Watched(mask, COARSE, CLOSE) if mask is not None else None

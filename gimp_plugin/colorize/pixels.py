@@ -79,8 +79,8 @@ def painted_tiles(
 
 def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:
     """The hint layer's pixels, less what its own layer mask hides."""
-    mask = hints.get_mask()
-    if mask is None or not hints.get_apply_mask():
+    mask = applied_mask(hints)
+    if mask is None:
         return hints.get_buffer()
     width, height = hints.get_width(), hints.get_height()
     masked = Gegl.Buffer.new("R'G'B'A float", 0, 0, width, height)
@@ -93,6 +93,12 @@ def _visible_hints(hints: Gimp.Layer) -> Gegl.Buffer:
     fade.link(sink)
     sink.process()
     return masked
+
+
+def applied_mask(layer: Gimp.Layer) -> Gimp.LayerMask | None:
+    """A layer's mask, where it hides anything."""
+    mask = layer.get_mask()
+    return mask if mask is not None and layer.get_apply_mask() else None
 
 
 def source_node(graph: Gegl.Node, buffer: Gegl.Buffer) -> Gegl.Node:

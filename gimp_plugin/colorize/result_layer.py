@@ -382,8 +382,8 @@ def _limits(layer: Gimp.Layer, photo: Gimp.Layer) -> Gimp.LayerMask | None:
     limits = []
     if _is_transparent(photo):
         limits.append(photo.create_mask(Gimp.AddMaskType.ALPHA))
-    photo_mask = photo.get_mask()
-    if photo_mask is not None and photo.get_apply_mask():
+    photo_mask = pixels.applied_mask(photo)
+    if photo_mask is not None:
         limits.append(photo_mask)
     if not limits:
         return None

@@ -325,6 +325,34 @@ def check_live_session_follows_the_layers_of_strokes(bench: Workbench) -> Facts:
         assert not user.ended
 
 
+def check_live_session_follows_a_mask_on_strokes(bench: Workbench) -> Facts:
+    """A mask that comes, is painted on, is disabled, or goes."""
+    image, photo = bench.photo("coffee", **SMALL)
+    with live(bench, photo) as user:
+        user.settle()
+        bare = raw(user.colours)
+        bar(image, user.hints, BLUE, 70, 190, 40, 8)
+        user.settle()
+        painted = raw(user.colours)
+        mask = user.hints.create_mask(Gimp.AddMaskType.BLACK)
+
+        def shows(colours: bytes) -> bool:
+            user.wait_for_check()
+            user.settle()
+            return raw(user.colours) == colours
+
+        user.hints.add_mask(mask)
+        assert shows(bare)
+        user.hints.set_apply_mask(False)
+        assert shows(painted)
+        user.hints.set_apply_mask(True)
+        assert shows(bare)
+        fill(mask, "Y u8", bytes([255]) * (SMALL["width"] * SMALL["height"]))
+        assert shows(painted)
+        user.hints.remove_mask(Gimp.MaskApplyMode.DISCARD)
+        assert shows(painted)
+
+
 def check_live_session_ends_with_a_sentence(bench: Workbench) -> Facts:
     """Whatever happens to what it works on, and never with an error."""
 
