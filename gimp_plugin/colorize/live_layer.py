@@ -149,24 +149,39 @@ class _Limit:
 
 
 class StrokesBefore:
-    """Layers of strokes as they were, byte for byte."""
+    """Layers of strokes as they were, byte for byte, where they were."""
 
     def __init__(self, strokes: Sequence[Gimp.Layer]) -> None:
-        self._kept = {layer: dict(_full_tiles(layer)) for layer in strokes}
+        self._kept = {layer: (_place(layer), dict(_full_tiles(layer))) for layer in strokes}
 
     def differ(self) -> bool:
         """Whether any is another now."""
         return any(True for _changed in self._changed())
 
     def put_back(self) -> None:
-        """Their pixels become what they were, as a step that can be undone."""
+        """They become what they were, as a step that can be undone."""
         for layer in list(self._changed()):
-            _replace(layer, self._kept[layer])
+            place, kept = self._kept[layer]
+            _move_back(layer, place)
+            _replace(layer, kept)
 
     def _changed(self) -> Iterator[Gimp.Layer]:
         for layer, kept in self._kept.items():
-            if layer.is_valid() and dict(_full_tiles(layer)) != kept:
+            if layer.is_valid() and (_place(layer), dict(_full_tiles(layer))) != kept:
                 yield layer
+
+
+def _place(layer: Gimp.Layer) -> Rectangle:
+    """Where a layer lies in its image."""
+    _found, x, y = layer.get_offsets()
+    return x, y, layer.get_width(), layer.get_height()
+
+
+def _move_back(layer: Gimp.Layer, place: Rectangle) -> None:
+    x, y, width, height = place
+    if _place(layer) != place:
+        layer.resize(width, height, 0, 0)
+        layer.set_offsets(x, y)
 
 
 def _full_tiles(layer: Gimp.Layer) -> Iterator[tuple[Rectangle, bytes]]:

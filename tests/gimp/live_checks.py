@@ -200,6 +200,41 @@ def check_live_cancel_leaves_the_image_as_it_was(bench: Workbench) -> Facts:
     assert raw(image.get_selection()) == selected
 
 
+def check_live_cancel_puts_strokes_back_in_their_place(bench: Workbench) -> Facts:
+    """Of a layer of strokes that was cropped, enlarged, moved or scaled meanwhile, too."""
+
+    def crop(layer: Gimp.Layer) -> None:
+        layer.resize(120, 60, -50, -160)
+
+    def enlarge(layer: Gimp.Layer) -> None:
+        layer.resize(900, 700, 100, 100)
+
+    def move(layer: Gimp.Layer) -> None:
+        layer.set_offsets(30, 20)
+
+    def scale(layer: Gimp.Layer) -> None:
+        layer.scale(200, 100, True)
+
+    image, photo = bench.photo("coffee", **SMALL)
+    image.convert_rgb()
+    hints = bench.new_hints(image, photo)
+    bar(image, hints, BLUE, 70, 190, 40, 8)
+
+    def now() -> tuple:
+        return raw(hints), hints.get_offsets()[1:], hints.get_width(), hints.get_height()
+
+    before = now()
+    for change in (crop, enlarge, move, scale):
+        with live(bench, photo) as user:
+            change(hints)
+            changed = now()
+            user.wait_for_check()
+            user.settle()
+            user.session.cancel()
+        assert changed != before
+        assert now() == before, change.__name__
+
+
 def check_live_done_without_a_change_leaves_no_step(bench: Workbench) -> Facts:
     """The colours are up to date: nothing is sent, nothing is written, nothing can be undone."""
     image, photo = bench.photo("coffee")
