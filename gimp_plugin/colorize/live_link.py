@@ -56,6 +56,11 @@ class Link:
         return self._session is not None and (not self._session.busy or self._session.began)
 
     @property
+    def is_there(self) -> bool:
+        """Whether there is a service that can be asked; not while one is started."""
+        return self._session is not None
+
+    @property
     def is_busy(self) -> bool:
         return self._session is not None and self._session.busy
 

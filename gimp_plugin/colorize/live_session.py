@@ -311,7 +311,8 @@ class LiveColours:
     def settle(self) -> bool:
         """Whether the colours are those of what is painted and chosen; to be called until they are."""
         self._changed = 0.0
-        return not (self._wanted or self._owed or self._link.is_busy or self._link.is_new)
+        is_idle = self._link.is_there and not (self._link.is_busy or self._link.is_new)
+        return is_idle and not (self._wanted or self._owed)
 
     def look_a_last_time(self) -> None:
         """So that the end loses no dab."""

@@ -142,10 +142,16 @@ class LiveWindow:
 
     def _quit_when_settled(self) -> bool:
         self._looks_left -= 1
-        if self._session.settle() or self._looks_left <= 0:
-            Gtk.main_quit()
-            return GLib.SOURCE_REMOVE
-        return GLib.SOURCE_CONTINUE
+        settled = self._session.settle()
+        if not settled and self._looks_left > 0:
+            return GLib.SOURCE_CONTINUE
+        if not settled:
+            self._sentence = _(
+                "The colours of the last strokes have not come yet, so the layer shows those before them; open Live"
+                " Colours again, or run Colorize with Hints."
+            )
+        Gtk.main_quit()
+        return GLib.SOURCE_REMOVE
 
     def _ended(self, sentence: str) -> None:
         self._sentence = sentence

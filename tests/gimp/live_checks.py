@@ -511,6 +511,24 @@ def check_live_session_survives_the_services_death(bench: Workbench) -> Facts:
     assert len(image.get_layers()) == 3
 
 
+def check_live_colours_are_not_settled_without_a_service(bench: Workbench) -> Facts:
+    """Done waits for the strokes that the service was asked about when it died."""
+    image, photo = bench.photo("coffee", **SMALL)
+    with live(bench, photo) as user:
+        user.settle()
+        bar(image, user.hints, BLUE, 70, 190, 40, 8)
+        before = raw(user.colours)
+        bench.request("kill")
+        bench.await_done("kill")
+        user.session.look_a_last_time()
+        user.session.settle()
+        user.until(lambda: not user.session._link.is_there, "the end of the connection")
+        assert not user.session.settle()
+        user.until(user.session.settle, "the colours")
+        assert raw(user.colours) != before
+        assert raw(user.colours) == whole_run(bench, image, user.hints)
+
+
 def check_live_refuses_a_locked_layer_and_a_script(bench: Workbench) -> Facts:
     from refusal import Refusal
 
