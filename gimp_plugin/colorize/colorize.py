@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gi
 
@@ -34,6 +35,9 @@ from colorize_client import ColorizeError  # noqa: E402
 from records import LIMITS, Settings  # noqa: E402
 from refusal import Refusal, wrong_call  # noqa: E402
 from text import DOMAIN, LOCALE_FOLDER, _, shortened  # noqa: E402
+
+if TYPE_CHECKING:  # imported where it is needed: GIMP asks this file what it offers at every start
+    from live_guard import Guard
 
 MENU = "<Image>/Filters/Colorize"
 COLORIZE, WITH_HINTS, LIVE = "plug-in-colorize", "plug-in-colorize-hints", "plug-in-colorize-live"
@@ -444,21 +448,31 @@ def run_live(
         raise wrong_call(_("Live Colours needs a user who paints; from a script, run Colorize with Hints."))
     import live_guard
 
-    if live_guard.answers(image):
+    guard = live_guard.claim(image)
+    if guard is None:
         return procedure.new_return_values(SUCCESS, GLib.Error())
+    try:
+        agreed = _show_live(guard, run_mode, image, drawables)
+    finally:
+        guard.release()
+    if not (agreed and image.is_valid()):
+        return _cancelled(procedure)  # after a success GIMP would keep the arguments on the image, which is gone
+    return procedure.new_return_values(SUCCESS, GLib.Error())
+
+
+def _show_live(guard: "Guard", run_mode: Gimp.RunMode, image: Gimp.Image, drawables: Drawables) -> bool:
+    """The window, until it is closed; False where the user did not agree to what it would work on."""
     found = choice.found(image, drawables)
     if not _agrees_to_ordinary_layers(found, run_mode):
-        return _cancelled(procedure)
+        return False
     found.apply()
     record = layers.last_record(image, found.subject.layer)
     import live_window
 
-    sentence = live_window.show(found, record.settings if record else Settings())
+    sentence = live_window.show(found, record.settings if record else Settings(), guard)
     if sentence:
         Gimp.message(sentence)
-    if not image.is_valid():
-        return _cancelled(procedure)  # after a success GIMP would keep the arguments on the image, which is gone
-    return procedure.new_return_values(SUCCESS, GLib.Error())
+    return True
 
 
 def run_new_hints(

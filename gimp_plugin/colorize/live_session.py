@@ -50,6 +50,7 @@ class LiveColours:
     Args:
         found: the photograph and its layers of strokes; a hint layer is made where there is none.
         settings: to begin with.
+        guard: the session's mark on the image; released when the session closes.
         say: shows a sentence on what goes on.
         show_models: takes the installed models, once they are known.
         present: brings the session's window to the front.
@@ -63,6 +64,7 @@ class LiveColours:
         self,
         found: Choice,
         settings: Settings,
+        guard: Guard,
         *,
         say: Callable[[str], object],
         show_models: Callable[[list[dict[str, Any]]], object],
@@ -70,7 +72,7 @@ class LiveColours:
         end: Callable[[str], object],
     ) -> None:
         self._say, self._present, self._end = say, present, end
-        self.settings = replace(settings, output="layer")
+        self.settings, self._guard = replace(settings, output="layer"), guard
         self.image = found.subject.layer.get_image()
         strokes = {kind: list(found.strokes[kind]) for kind in layers.KINDS}
         everything = [layer for own in strokes.values() for layer in own]
@@ -95,7 +97,6 @@ class LiveColours:
 
     def _begin(self, strokes: dict[layers.StrokeKind, list[Gimp.Layer]]) -> LiveLayer:
         """The layers that a session needs, in one undo step."""
-        self._guard = Guard(self.image)
         selected = self.image.get_selected_layers()
         if strokes[layers.HINTS]:
             colours = LiveLayer(self._result)

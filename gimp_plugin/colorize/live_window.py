@@ -9,6 +9,7 @@ from typing import Any
 from choice import Choice
 from dialog import DEFAULT_DIGITS, DEFAULT_STEPS, DIGITS, SPACING, STEPS
 from gi.repository import Gdk, GimpUi, GLib, Gtk, Pango
+from live_guard import Guard
 from live_session import LiveColours
 from model_list import narrow, with_licence
 from records import LIMITS, Settings
@@ -22,7 +23,7 @@ SETTLE_MS, PATIENCE = 40, 250  # how often, and how many times it is asked, whet
 class LiveWindow:
     """Shows a session until the user ends it, or it ends by itself."""
 
-    def __init__(self, found: Choice, settings: Settings) -> None:
+    def __init__(self, found: Choice, settings: Settings, guard: Guard) -> None:
         GimpUi.init(DOMAIN)
         self._settings = settings
         self._sentence, self._cancelled, self._looks_left = "", False, PATIENCE
@@ -33,6 +34,7 @@ class LiveWindow:
         self._session = LiveColours(
             found,
             settings,
+            guard,
             say=self._state.set_text,
             show_models=self._show_models,
             present=self._window.present,
@@ -164,6 +166,6 @@ def _check(text: str, active: bool, change: Callable[[bool], object]) -> Gtk.Wid
     return button
 
 
-def show(found: Choice, settings: Settings) -> str:
+def show(found: Choice, settings: Settings, guard: Guard) -> str:
     """Runs a session on a photograph; returns a sentence for the user, or "". Raises as `LiveColours` does."""
-    return LiveWindow(found, settings).run()
+    return LiveWindow(found, settings, guard).run()

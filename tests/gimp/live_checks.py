@@ -5,6 +5,7 @@ As checks.py has them, see there; what only a screen can show is in window.py.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gi
 
 gi.require_version("Gdk", "3.0")
-from checks import BLUE, RED, Facts, Workbench, bar, fill, names, paint, pixels, raw, state_of  # noqa: E402
+from checks import BLUE, EXECUTION_ERROR, RED, Facts, Workbench, bar, fill, names, paint, pixels, raw, state_of  # noqa: E402
 from gi.repository import Gimp, GLib  # noqa: E402
 from progress import wait_until  # noqa: E402
 
@@ -31,6 +32,7 @@ class Live:
     def __init__(self, selected: Gimp.Layer, **settings: Any) -> None:
         import choice
         import layers
+        import live_guard
         from live_session import LiveColours
         from records import Settings
 
@@ -42,6 +44,7 @@ class Live:
         self.session: LiveColours = LiveColours(
             found,
             self.settings,
+            live_guard.Guard(self.image),
             say=self.said.append,
             show_models=lambda models: None,
             present=self._present,
@@ -96,9 +99,7 @@ class Live:
 
 @contextmanager
 def live(bench: Workbench, selected: Gimp.Layer, **settings: Any) -> Iterator[Live]:
-    for folder in (bench.plug_in, bench.plug_in / "vendor"):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
+    find_modules(bench)
     session = Live(selected, **settings)
     try:
         yield session
@@ -106,6 +107,13 @@ def live(bench: Workbench, selected: Gimp.Layer, **settings: Any) -> Iterator[Li
         if not session.session._is_over:
             session.session.cancel()
         session.turn()
+
+
+def find_modules(bench: Workbench) -> None:
+    """The plug-in's own can be imported from now on."""
+    for folder in (bench.plug_in, bench.plug_in / "vendor"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
 
 
 def whole_run(bench: Workbench, image: Gimp.Image, hints: Gimp.Layer) -> bytes:
@@ -489,8 +497,37 @@ def check_live_session_is_one_for_an_image(bench: Workbench) -> Facts:
         assert not live_guard.answers(image.duplicate())
     assert threading.active_count() < 20
     live_guard.Guard(image)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mark = json.loads(bytes(image.get_parasite("colorize-live").get_data()))
+    mark["process"] = ended.pid
+    image.attach_parasite(Gimp.Parasite.new("colorize-live", 0, json.dumps(mark).encode()))
     assert not live_guard.answers(image)
     assert image.get_parasite("colorize-live") is None
+
+
+def check_live_session_that_still_opens_is_there(bench: Workbench) -> Facts:
+    """A user who does not see the window at once asks for it again: one opens, however long that takes."""
+    find_modules(bench)
+    import live_guard
+
+    image, photo = bench.photo("coffee", **SMALL)
+    patience, live_guard.ANSWER_SECONDS = live_guard.ANSWER_SECONDS, 0.2
+    try:
+        first = live_guard.claim(image)
+        assert first.holds
+        assert live_guard.answers(image)
+        assert live_guard.claim(image) is None
+        bench.refused("plug-in-colorize", image, [photo], says=["Live Colours is open"], status=EXECUTION_ERROR)
+        assert first.holds
+        assert first.called()
+        first.release()
+    finally:
+        live_guard.ANSWER_SECONDS = patience
+    one, other = live_guard.Guard(image), live_guard.Guard(image)  # that looked at the same moment
+    assert (one.holds, other.holds) == (False, True)
+    one.release()
+    assert other.holds
 
 
 def check_live_session_survives_the_services_death(bench: Workbench) -> Facts:
