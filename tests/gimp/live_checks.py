@@ -19,6 +19,7 @@ from gi.repository import Gimp, GLib  # noqa: E402
 from progress import wait_until  # noqa: E402
 
 if TYPE_CHECKING:
+    from live_guard import Guard
     from live_session import LiveColours
 
 REPLACE = Gimp.ChannelOps.REPLACE
@@ -29,10 +30,9 @@ SMALL = {"width": 451, "height": 300}
 class Live:
     """A session, and what it said."""
 
-    def __init__(self, selected: Gimp.Layer, **settings: Any) -> None:
+    def __init__(self, guard: Guard, selected: Gimp.Layer, **settings: Any) -> None:
         import choice
         import layers
-        import live_guard
         from live_session import LiveColours
         from records import Settings
 
@@ -44,7 +44,7 @@ class Live:
         self.session: LiveColours = LiveColours(
             found,
             self.settings,
-            live_guard.Guard(self.image),
+            guard,
             say=self.said.append,
             show_models=lambda models: None,
             present=self._present,
@@ -100,13 +100,19 @@ class Live:
 @contextmanager
 def live(bench: Workbench, selected: Gimp.Layer, **settings: Any) -> Iterator[Live]:
     find_modules(bench)
-    session = Live(selected, **settings)
+    import live_guard
+
+    guard = live_guard.Guard(selected.get_image())
     try:
-        yield session
+        session = Live(guard, selected, **settings)
+        try:
+            yield session
+        finally:
+            if not session.session._is_over:
+                session.session.cancel()
+            session.turn()
     finally:
-        if not session.session._is_over:
-            session.session.cancel()
-        session.turn()
+        guard.release()  # as the command does
 
 
 def find_modules(bench: Workbench) -> None:
@@ -567,6 +573,7 @@ def check_live_colours_are_not_settled_without_a_service(bench: Workbench) -> Fa
 
 
 def check_live_refuses_a_locked_layer_and_a_script(bench: Workbench) -> Facts:
+    find_modules(bench)
     from refusal import Refusal
 
     image, photo = bench.photo("coffee", **SMALL)
