@@ -159,6 +159,12 @@ def ours(image: Gimp.Image) -> list[Gimp.Layer]:
     return [layer for layer in all_layers(image) if layer in strokes or parasites.carries_result(layer)]
 
 
+def place(layer: Gimp.Layer) -> tuple[int, int, int, int]:
+    """x, y, width and height of a layer in its image."""
+    _found, x, y = layer.get_offsets()
+    return x, y, layer.get_width(), layer.get_height()
+
+
 def show(layer: Gimp.Layer, shown: bool) -> None:
     """Shows or hides a layer of our own, or of a copy; GIMP refuses to where its visibility is locked."""
     locked = layer.get_lock_visibility()

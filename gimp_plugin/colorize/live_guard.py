@@ -69,7 +69,7 @@ def answers(image: Gimp.Image) -> bool:
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except OSError:  # it has ended; or its number is another user's now
         return False
     return True
 

@@ -8,6 +8,7 @@ undo step, or none.
 from collections.abc import Iterator, Sequence
 
 import layers
+import parasites
 import selection
 import tiles
 from edits import selected, undo_step
@@ -33,7 +34,8 @@ class LiveLayer:
         self._format = BABL_FORMATS[result.layout]
         self._own = Babl.get_name(self.layer.get_format())
         self._size = self.layer.get_width(), self.layer.get_height()
-        self._before = self._own_buffer()
+        self._before, self._record_before = self._own_buffer(), parasites.read_result(self.layer)
+        self._is_recorded = True  # that it shows what it shows now
         self._tiles = set(tiles.cut(*self._size))
         self._replaced: set[Rectangle] = set()
         self._shown: list[Rectangle] = []
@@ -76,6 +78,7 @@ class LiveLayer:
         if self._limit is None:
             buffer.set(_rectangle(place), self._format, pixels)
         self._shown.append(place)
+        self._is_recorded = False
         return everywhere
 
     def show(self) -> None:
@@ -88,6 +91,16 @@ class LiveLayer:
         self._shown, self._buffer = [], None
         Gimp.displays_flush()
         self._watched = None
+
+    def record(self, state: str) -> None:
+        """Lets it be known again for what it shows where GIMP ends before the session does; no undo step.
+
+        Args:
+            state: as the service names what it shows.
+        """
+        if not self._is_recorded:
+            self._result.record(self.layer, state, undoable=False)
+            self._is_recorded = True
 
     def finish(self, model_title: str, state: str) -> None:
         """What the session changed becomes one undo step; nothing is one where nothing was changed."""
@@ -114,6 +127,8 @@ class LiveLayer:
         buffer = self.layer.get_buffer()
         self._move(self._before, buffer)
         buffer.flush()
+        if self._record_before is not None:
+            parasites.write(self.layer, parasites.RESULT, self._record_before, undoable=False)
 
     def _move(self, source: Gegl.Buffer, target: Gegl.Buffer) -> None:
         for place in self._replaced:
@@ -152,7 +167,7 @@ class StrokesBefore:
     """Layers of strokes as they were, byte for byte, where they were."""
 
     def __init__(self, strokes: Sequence[Gimp.Layer]) -> None:
-        self._kept = {layer: (_place(layer), dict(_full_tiles(layer))) for layer in strokes}
+        self._kept = {layer: (layers.place(layer), dict(_full_tiles(layer))) for layer in strokes}
 
     def differ(self) -> bool:
         """Whether any is another now."""
@@ -167,19 +182,13 @@ class StrokesBefore:
 
     def _changed(self) -> Iterator[Gimp.Layer]:
         for layer, kept in self._kept.items():
-            if layer.is_valid() and (_place(layer), dict(_full_tiles(layer))) != kept:
+            if layer.is_valid() and (layers.place(layer), dict(_full_tiles(layer))) != kept:
                 yield layer
-
-
-def _place(layer: Gimp.Layer) -> Rectangle:
-    """Where a layer lies in its image."""
-    _found, x, y = layer.get_offsets()
-    return x, y, layer.get_width(), layer.get_height()
 
 
 def _move_back(layer: Gimp.Layer, place: Rectangle) -> None:
     x, y, width, height = place
-    if _place(layer) != place:
+    if layers.place(layer) != place:
         layer.resize(width, height, 0, 0)
         layer.set_offsets(x, y)
 

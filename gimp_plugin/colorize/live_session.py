@@ -32,8 +32,8 @@ from text import _
 from tiles import Rectangle
 from watching import CLOSE, COARSE
 
-TICK_MS = 40
-MOVING, UNSEEN, RESTING = 6, 3, 12  # ticks from look to look while nothing is painted, by what the hand does
+TICK_MS = 30
+MOVING, UNSEEN, RESTING = 8, 4, 16  # ticks from look to look while nothing is painted, by what the hand does
 REST = 2.0  # seconds after which a hand that does not move rests
 LIVELY = 1.5  # seconds after a change in which every tick looks
 PAUSE = 0.25  # seconds without a change after which a draft is answered for good; at once where the brush was lifted
@@ -261,12 +261,15 @@ class LiveColours:
         if not self._hand.is_down and now - self._changed > CHECK_EVERY and self._around.has_other_picture():
             self._link.held.put_all("")
             self._link.use(self._around.picture)
+        if not (self._hand.is_down or self._link.is_busy) and now - self._came > REST:
+            self._describe()
+            self._colours.record(self._state)
 
     def _why_over(self) -> str:
         if not (self._around.is_there and self._colours.is_whole):
             return _(
                 "The photograph or its colour layer was moved, scaled, converted, locked or removed, so Live Colours"
-                " ended; what it coloured stays. Open it again to go on."
+                " ended. Open it again to go on."
             )
         if not self._link.is_busy and self._colours.was_changed():
             return _(
@@ -321,14 +324,23 @@ class LiveColours:
 
     def finish(self) -> None:
         """The colours become one undo step."""
-        result, state = self._link.result, "" if self._withheld else self._link.held.state
+        result, state = self._link.result, self._state
         self._close()
         if self._leaves or not (self.image.is_valid() and self._colours.is_whole):
             return
         self._show([self._colours.layer], True)
+        self._describe()
+        self._colours.finish(service_report.title(result.get("model", {})), state)
+
+    @property
+    def _state(self) -> str:
+        """Of what the colour layer shows, as the service names it; "" where it has no name for it."""
+        return "" if self._withheld else self._link.held.state
+
+    def _describe(self) -> None:
+        """What made the colours, for their record."""
         self._result.settings = self.settings
         self._result.hints, self._result.kept = (self._around.strokes[kind] for kind in layers.KINDS)
-        self._colours.finish(service_report.title(result.get("model", {})), state)
 
     def cancel(self) -> None:
         """The image is as it was when the session began, strokes too; Undo brings those back."""

@@ -85,7 +85,7 @@ class Result:
                 "The pixels of “{layer}” are locked, so it cannot take new colours; unlock it in the Layers"
                 " dialog, or delete it to get a new one."
             )
-        elif old is not None and old.get_lock_position() and _place(old) != _place(self.photo):
+        elif old is not None and old.get_lock_position() and layers.place(old) != layers.place(self.photo):
             problem = _(
                 "The position and size of “{layer}” are locked, so it cannot follow the photograph; unlock it in the"
                 " Layers dialog, or delete it to get a new one."
@@ -174,7 +174,7 @@ class Result:
                 self.record(layer, "")
             self.inserted.append(layer)
             return layer
-        if not self._in_place or _place(old) != _place(self.photo) or old.is_gray() or self._is_changed:
+        if not self._in_place or layers.place(old) != layers.place(self.photo) or old.is_gray() or self._is_changed:
             with undo_step(self.image):
                 make_rgb(self.image)
                 self._keep_changed(old)
@@ -305,12 +305,17 @@ class Result:
         self._rows.copy(everything, Gegl.AbyssPolicy.NONE, target, everything)
         target.flush()
 
-    def record(self, layer: Gimp.Layer, state: str = "") -> None:
+    def record(self, layer: Gimp.Layer, state: str = "", undoable: bool = True) -> None:
         """Writes the record of this run on the layer; `state` as the service names what its pixels are."""
-        self._write(layer, self.settings, lambda each: each, state)
+        self._write(layer, self.settings, lambda each: each, state, undoable)
 
     def _write(
-        self, layer: Gimp.Layer, settings: Settings, here: Callable[[Gimp.Layer], Gimp.Layer], state: str = ""
+        self,
+        layer: Gimp.Layer,
+        settings: Settings,
+        here: Callable[[Gimp.Layer], Gimp.Layer],
+        state: str = "",
+        undoable: bool = True,
     ) -> None:
         """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
         hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
@@ -326,7 +331,7 @@ class Result:
             self._photo_fingerprint,
             "" if self.what.merged else self.picture,
         )
-        parasites.write(layer, parasites.RESULT, record)
+        parasites.write(layer, parasites.RESULT, record, undoable)
 
     def _new_image(self, name: str) -> Gimp.Layer:
         """A copy of the image, in which the result and the strokes belong to the copied photograph."""
@@ -357,11 +362,6 @@ def _rename(layer: Gimp.Layer, name: str) -> None:
 
 def _size(layer: Gimp.Layer) -> tuple[int, int]:
     return layer.get_width(), layer.get_height()
-
-
-def _place(layer: Gimp.Layer) -> tuple[int, int, int, int]:
-    _, x, y = layer.get_offsets()
-    return x, y, *_size(layer)
 
 
 def _form(layer: Gimp.Layer) -> tuple[int, int, str]:

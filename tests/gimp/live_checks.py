@@ -15,7 +15,7 @@ import gi
 
 gi.require_version("Gdk", "3.0")
 from checks import BLUE, EXECUTION_ERROR, RED, Facts, Workbench, bar, fill, names, paint, pixels, raw, state_of  # noqa: E402
-from gi.repository import Gimp, GLib  # noqa: E402
+from gi.repository import Gimp, Gio, GLib  # noqa: E402
 from progress import wait_until  # noqa: E402
 
 if TYPE_CHECKING:
@@ -469,6 +469,30 @@ def check_what_is_painted_on_the_colours_is_kept_before_and_after_a_session(benc
     by_hand = raw(layer)
     bench.with_hints(image, image.get_layers()[0])
     assert by_hand in [raw(each) for each in image.get_layers() if "changed by hand" in each.get_name()]
+
+
+def check_live_colours_are_known_again_where_gimp_ended_before_the_session(bench: Workbench) -> Facts:
+    """A file that was saved while it was open: its colours are no work of the user's, and need not come again."""
+    image, photo = bench.photo("coffee", **SMALL)
+    file = Gio.File.new_for_path(str(bench.folder / "while-open.xcf"))
+    with live(bench, photo) as user:
+        import parasites
+
+        bar(image, user.hints, BLUE, 70, 190, 40, 8)
+        user.settle()
+        user.until(lambda: parasites.read_result(user.colours).state, "the record")
+        assert Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, image, file, None)
+        shown = raw(user.colours)
+        user.session.cancel()
+    again = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, file)
+    layers_then = names(again)
+    with live(bench, again.get_layers()[-1]) as user:
+        user.settle()
+        assert names(again) == layers_then
+        assert raw(user.colours) == shown
+        assert not user.session._colours._replaced
+        user.session.finish()
+    again.delete()
 
 
 def check_live_image_may_be_closed(bench: Workbench) -> Facts:
