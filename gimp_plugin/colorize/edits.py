@@ -17,6 +17,16 @@ def undo_step(image: Gimp.Image) -> Iterator[None]:
 
 
 @contextmanager
+def no_undo_step(image: Gimp.Image) -> Iterator[None]:
+    """Changes inside are none that Undo knows; nor would be a stroke that ends meanwhile, so let it be short."""
+    image.undo_freeze()
+    try:
+        yield
+    finally:
+        image.undo_thaw()
+
+
+@contextmanager
 def without_selection(image: Gimp.Image) -> Iterator[None]:
     """Inside, nothing is selected: a shadow buffer is merged whole. Afterwards the selection is what it was."""
     if Gimp.Selection.is_empty(image):

@@ -11,8 +11,9 @@ import layers
 import parasites
 import selection
 import tiles
-from edits import selected, undo_step
+from edits import no_undo_step, selected, undo_step
 from gi.repository import Babl, Gegl, Gimp
+from records import ResultRecord
 from result_layer import BABL_FORMATS, Result
 from selection import NOTHING, Part
 from tiles import Rectangle
@@ -99,7 +100,7 @@ class LiveLayer:
             state: as the service names what it shows.
         """
         if not self._is_recorded:
-            self._result.record(self.layer, state, undoable=False)
+            self._write_record(self._result.record_of(self.layer, state))
             self._is_recorded = True
 
     def finish(self, model_title: str, state: str) -> None:
@@ -128,7 +129,11 @@ class LiveLayer:
         self._move(self._before, buffer)
         buffer.flush()
         if self._record_before is not None:
-            parasites.write(self.layer, parasites.RESULT, self._record_before, undoable=False)
+            self._write_record(self._record_before)
+
+    def _write_record(self, record: ResultRecord) -> None:
+        with no_undo_step(self._result.image):
+            parasites.write(self.layer, parasites.RESULT, record)
 
     def _move(self, source: Gegl.Buffer, target: Gegl.Buffer) -> None:
         for place in self._replaced:

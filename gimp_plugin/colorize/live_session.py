@@ -18,7 +18,7 @@ import parasites
 import service_report
 from choice import Choice
 from colorize_client.held import Held
-from edits import undo_step
+from edits import no_undo_step, undo_step
 from gi.repository import Gimp, GLib
 from hand import Hand
 from live_guard import Guard
@@ -302,12 +302,10 @@ class LiveColours:
         self._show([layer for own in self._around.strokes.values() for layer in own], shown)
 
     def _show(self, changed: Sequence[Gimp.Layer], shown: bool) -> None:
-        """No undo step: to look is no change."""
-        self.image.undo_freeze()
-        for layer in changed:
-            if layer.is_valid():
-                layers.show(layer, shown)
-        self.image.undo_thaw()
+        with no_undo_step(self.image):  # to look is no change
+            for layer in changed:
+                if layer.is_valid():
+                    layers.show(layer, shown)
         Gimp.displays_flush()
 
     # the end

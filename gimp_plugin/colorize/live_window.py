@@ -30,7 +30,7 @@ class LiveWindow:
         self._state = Gtk.Label(xalign=0.0, wrap=True, width_chars=WIDEST, max_width_chars=WIDEST)
         self._state.get_style_context().add_class("dim-label")
         self._models = Gtk.ComboBoxText()
-        title = f"{_('Live Colours')} – {found.subject.layer.get_image().get_name()}"
+        title = _("Live Colours") + f" – {found.subject.layer.get_image().get_name()}"
         self._window = GimpUi.Dialog(title=title, role=DOMAIN)
         self._window.set_focus_on_map(False)  # the next stroke, and an Undo after it, are GIMP's
         self._session = LiveColours(

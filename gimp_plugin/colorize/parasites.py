@@ -23,9 +23,9 @@ def read_strokes(layer: Gimp.Layer, name: str) -> StrokesRecord | None:
     return None if content is None else records.decode_strokes(content)
 
 
-def write(layer: Gimp.Layer, name: str, record: ResultRecord | StrokesRecord, undoable: bool = True) -> None:
-    """Writes a record, as an undo step or as a part of the one that is open; not undoable, as none."""
-    flags = PERSISTENT | (Gimp.PARASITE_UNDOABLE if undoable else 0)
+def write(layer: Gimp.Layer, name: str, record: ResultRecord | StrokesRecord) -> None:
+    """Writes a record, as an undo step or as a part of the one that is open."""
+    flags = PERSISTENT | Gimp.PARASITE_UNDOABLE
     layer.attach_parasite(Gimp.Parasite.new(name, flags, records.encode(record)))
 
 

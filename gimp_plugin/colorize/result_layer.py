@@ -305,21 +305,20 @@ class Result:
         self._rows.copy(everything, Gegl.AbyssPolicy.NONE, target, everything)
         target.flush()
 
-    def record(self, layer: Gimp.Layer, state: str = "", undoable: bool = True) -> None:
+    def record(self, layer: Gimp.Layer, state: str = "") -> None:
         """Writes the record of this run on the layer; `state` as the service names what its pixels are."""
-        self._write(layer, self.settings, lambda each: each, state, undoable)
+        parasites.write(layer, parasites.RESULT, self.record_of(layer, state))
 
-    def _write(
-        self,
-        layer: Gimp.Layer,
-        settings: Settings,
-        here: Callable[[Gimp.Layer], Gimp.Layer],
-        state: str = "",
-        undoable: bool = True,
-    ) -> None:
-        """The record; `here` gives the layer of the result's image that one of the photograph's image became."""
+    def record_of(self, layer: Gimp.Layer, state: str = "") -> ResultRecord:
+        """What `record` writes."""
+        return self._record_of(layer, self.settings, lambda each: each, state)
+
+    def _record_of(
+        self, layer: Gimp.Layer, settings: Settings, here: Callable[[Gimp.Layer], Gimp.Layer], state: str = ""
+    ) -> ResultRecord:
+        """`here` gives the layer of the result's image that one of the photograph's image became."""
         hints, kept = (here(painted[0]).get_tattoo() if painted else NO_LAYER for painted in (self.hints, self.kept))
-        record = ResultRecord(
+        return ResultRecord(
             layer.get_tattoo(),
             here(self.photo).get_tattoo(),
             hints,
@@ -331,7 +330,6 @@ class Result:
             self._photo_fingerprint,
             "" if self.what.merged else self.picture,
         )
-        parasites.write(layer, parasites.RESULT, record, undoable)
 
     def _new_image(self, name: str) -> Gimp.Layer:
         """A copy of the image, in which the result and the strokes belong to the copied photograph."""
@@ -340,7 +338,8 @@ class Result:
         twins = dict(zip(layers.all_layers(self.image), layers.all_layers(copy), strict=True))  # tattoos change
         make_rgb(copy)
         layer = self._insert(twins[self.what.anchor], name)
-        self._write(layer, replace(self.settings, output="layer"), twins.__getitem__)
+        record = self._record_of(layer, replace(self.settings, output="layer"), twins.__getitem__)
+        parasites.write(layer, parasites.RESULT, record)
         for strokes, kind in layers.strokes_in(self.image).items():
             owner = layers.owner_of(strokes, kind)
             if owner is not None:
