@@ -27,14 +27,17 @@ def share_processors() -> None:
     """Lets threads fall asleep soon where they wait for each other; to be called before numpy and torch are imported.
 
     GNU's OpenMP, which torch's packages for Linux carry, lets them spin for milliseconds. With GIMP or a browser at
-    work on one of two processors, they spin away the time that the late one needs: a changed stroke took 0.9 to 7 s
-    where it takes 0.4 with this count (`tests/bench/run --busy 1`). Alone, this count costs nothing; 0 costs a half.
+    work on one of two processors, they spin away the time that the late one needs: with OpenMP's own count, 300000, a
+    changed stroke took 0.9 to 7 s. Too low a count sends them to sleep between any two steps of the network: its light
+    part on two threads then takes 66 ms (5000) instead of 40 (8000) or 34 (20000, and 300000). Beside a busy program
+    that is 87, 127 and 175 ms, but for a second only: then `Processors` leaves it one thread, which takes 53 (two Xeon
+    cores, 27 November 2026).
 
     numpy's OpenBLAS has threads of its own, which spin for 25 ms after each small product that needs none of them: a
     sixth of all that the service computed for a folder.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def cores() -> int:
@@ -47,10 +50,11 @@ class Processors:
 
     Args:
         facts: the system's counters, see proc_stat(5).
+        threads: the folder of this process's threads, see proc_pid_task(5).
     """
 
-    def __init__(self, facts: Path = Path("/proc/stat")) -> None:
-        self.count, self._facts = cores(), facts
+    def __init__(self, facts: Path = Path("/proc/stat"), threads: Path = Path("/proc/self/task")) -> None:
+        self.count, self._facts, self._threads = cores(), facts, threads
         self._looks: deque[_Used] = deque([self._used()], maxlen=LOOKS)
 
     def look(self) -> None:
@@ -68,7 +72,7 @@ class Processors:
         looks = list(self._looks)
         if len(looks) < LOOKS:
             return self.count
-        others = _wanting(self._read()) > 1
+        others = _wanting(self._read()) > self._own_threads()
         used = min(now.since(before, others) for before, now in zip(looks[:-1], looks[1:], strict=True))
         return min(self.count, max(1, round(self.count - used)))
 
@@ -78,6 +82,11 @@ class Processors:
         ours = [list(map(int, counts)) for number, *counts in _TICKS.findall(self._read()) if int(number) in allowed]
         programs, stolen = sum(sum(each[:-1]) for each in ours), sum(each[-1] for each in ours)
         return _Used(time.monotonic(), programs / tick - time.process_time(), stolen / tick)
+
+    def _own_threads(self) -> int:
+        """Those of this process that want a processor now, where the system says so; at least the one that asks."""
+        own = [_state(thread) for thread in self._threads.glob("*/stat")]
+        return max(1, own.count("R"))
 
     def _read(self) -> str:
         try:
@@ -100,8 +109,15 @@ class _Used:
         return seconds / (self.when - before.when)
 
 
+def _state(stat: Path) -> str:
+    try:
+        return stat.read_text(errors="replace").rpartition(")")[2][1:2]
+    except OSError:  # the thread has just ended
+        return ""
+
+
 def _wanting(text: str) -> float:
-    """How many threads want a processor now, this one among them."""
+    """How many threads of all programs want a processor now."""
     found = _RUNNING.search(text)
     return int(found[1]) if found else math.inf
 

@@ -140,12 +140,14 @@ class LiveColours:
     # looking
 
     def _tick(self) -> None:
+        self._ticks += 1
+        if self._ticks % 2 and self._hand.rests(REST):
+            return  # half as often is often enough
         self._check()
         if self._is_over:
             return
         was_down = self._hand.is_down
         self._hand.look()
-        self._ticks += 1
         self._look_if_due(was_down)
         if self._link.is_busy:
             self._receive()

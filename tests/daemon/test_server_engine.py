@@ -46,7 +46,7 @@ def test_the_services_threads_do_not_spin_for_long():
         with connect(client="tests", launch=False) as client:
             client.colorize(picture_of(noise(40, 60)), on_band=Canvas(40, 60).on_band)
             client.stop()
-    assert "GOMP_SPINCOUNT = '5000'" in daemon.communicate()[1]
+    assert "GOMP_SPINCOUNT = '20000'" in daemon.communicate()[1]
 
 
 def test_a_photograph_is_coloured_and_a_stroke_changes_it_without_an_upload(engine_service, gray):

@@ -146,7 +146,7 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
         facts.write_text(text + (f"procs_running {running}\n" if running else ""))
 
     write()
-    processors = Processors(facts)
+    processors = Processors(facts, tmp_path / "no threads")
 
     def after(*seconds: float, kind: str = "user", running: int | None = None) -> int:
         """Free after seconds-long windows of which others used these parts of the first processor, while so many
