@@ -30,11 +30,8 @@ from workshop import Workshop  # noqa: E402
 FILM = ROOT / "gimp_plugin" / "pictures" / "live.webp"
 QUALITY = 80
 STUTTER = 0.2  # seconds without a picture that no film should have
-KEY_SECONDS, KEY_PLACE, KEY_HEIGHT = (
-    0.9,
-    (282, 450),
-    18,
-)  # how long and where a key's name is shown; its letters' height
+KEY_SECONDS, KEY_HEIGHT = 0.9, 18  # how long a key's name is shown, and how high its letters are
+KEY_PLACE = (282, 450)  # of its middle
 SMALLER_TEXT = {"GDK_DPI_SCALE": "0.8"}
 SETTINGS = """
 (toolbox-wilber no)
