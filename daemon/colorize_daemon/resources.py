@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import math
 import mmap
 import os
 import re
@@ -14,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 LARGE = 8 << 20  # bytes
@@ -50,81 +48,45 @@ class Processors:
 
     Args:
         facts: the system's counters, see proc_stat(5).
-        threads: the folder of this process's threads, see proc_pid_task(5).
     """
 
-    def __init__(self, facts: Path = Path("/proc/stat"), threads: Path = Path("/proc/self/task")) -> None:
-        self.count, self._facts, self._threads = cores(), facts, threads
-        self._looks: deque[_Used] = deque([self._used()], maxlen=LOOKS)
+    def __init__(self, facts: Path = Path("/proc/stat")) -> None:
+        self.count, self._facts = cores(), facts
+        self._looks: deque[tuple[float, float]] = deque([self._now()], maxlen=LOOKS)
 
     def look(self) -> None:
         """Looks again, if the last look was long enough ago; to be called at least once a second."""
-        if time.monotonic() - self._looks[-1].when >= LOOK_SECONDS:
-            self._looks.append(self._used())
+        if time.monotonic() - self._looks[-1][0] >= LOOK_SECONDS:
+            self._looks.append(self._now())
 
     def free(self) -> int:
         """1 or more: all but those that others used, without pause, between each of the last looks.
 
-        Without pause, and of programs only where one wants a processor now, too: a client is busy just before it asks,
-        and waits then.
+        Without pause, since a client is busy just before it asks, and waits then.
         """
         self.look()
         looks = list(self._looks)
         if len(looks) < LOOKS:
             return self.count
-        others = _wanting(self._read()) > self._own_threads()
-        used = min(now.since(before, others) for before, now in zip(looks[:-1], looks[1:], strict=True))
+        used = min((b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(looks[:-1], looks[1:], strict=True))
         return min(self.count, max(1, round(self.count - used)))
 
-    def _used(self) -> _Used:
-        """What a program of low priority has, it will give, so it is left out."""
-        tick, allowed = os.sysconf("SC_CLK_TCK"), os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
-        ours = [list(map(int, counts)) for number, *counts in _TICKS.findall(self._read()) if int(number) in allowed]
-        programs, stolen = sum(sum(each[:-1]) for each in ours), sum(each[-1] for each in ours)
-        return _Used(time.monotonic(), programs / tick - time.process_time(), stolen / tick)
+    def _now(self) -> tuple[float, float]:
+        """This moment, and the seconds of processor time that others have had so far.
 
-    def _own_threads(self) -> int:
-        """Those of this process that want a processor now, where the system says so; at least the one that asks."""
-        own = [_state(thread) for thread in self._threads.glob("*/stat")]
-        return max(1, own.count("R"))
-
-    def _read(self) -> str:
+        What a program of low priority has, it will give; what another system on the same machine takes, is not there.
+        """
         try:
-            return self._facts.read_text(encoding="ascii")
+            text = self._facts.read_text(encoding="ascii")
         except OSError:  # not Linux
-            return ""
-
-
-@dataclass(frozen=True)
-class _Used:
-    """Seconds of processor time until a moment: of other programs, and what other systems on the machine took."""
-
-    when: float
-    programs: float
-    stolen: float
-
-    def since(self, before: _Used, others: bool) -> float:
-        """Processors that were used between two moments, with those of other programs or without."""
-        seconds = self.stolen - before.stolen + (self.programs - before.programs if others else 0.0)
-        return seconds / (self.when - before.when)
-
-
-def _state(stat: Path) -> str:
-    try:
-        return stat.read_text(errors="replace").rpartition(")")[2][1:2]
-    except OSError:  # the thread has just ended
-        return ""
-
-
-def _wanting(text: str) -> float:
-    """How many threads of all programs want a processor now."""
-    found = _RUNNING.search(text)
-    return int(found[1]) if found else math.inf
+            return time.monotonic(), 0.0
+        allowed = os.sched_getaffinity(0)
+        ticks = sum(sum(map(int, counts)) for number, *counts in _TICKS.findall(text) if int(number) in allowed)
+        return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 # Of each processor: in user mode, in the system, in both kinds of interrupts, and taken by other systems.
 _TICKS = re.compile(r"^cpu(\d+) (\d+) \d+ (\d+) \d+ \d+ (\d+) (\d+) (\d+)", re.MULTILINE)
-_RUNNING = re.compile(r"^procs_running (\d+)", re.MULTILINE)
 
 
 @contextmanager
