@@ -1,5 +1,8 @@
 """Every network that can be served: any size, any hints, and folded batch norms."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from colorize_engine import networks
@@ -114,6 +117,17 @@ def test_chroma_starts_from_torchvisions_mobilenet(older: bool) -> None:
     with torch.no_grad():
         seen, expected = encoder.stages[0](gray - MEAN_LIGHTNESS), source.features[:2](normal)
     assert torch.allclose(seen[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], atol=1e-5)  # the rim is padded otherwise
+    for stage, start, end in zip(encoder.stages[1:], MobileNetV2.ENDS, MobileNetV2.ENDS[1:], strict=False):
+        with torch.no_grad():
+            expected = source.features[start:end](seen)
+            seen = stage(seen)
+        assert torch.equal(seen, expected)
+
+
+def test_an_encoder_needs_no_torchvision() -> None:
+    code = "import sys; from colorize_engine.networks import encoders; "
+    code += "[make() for make in encoders.ENCODERS.values()]; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_chroma_starts_from_gluons_resnet50() -> None:

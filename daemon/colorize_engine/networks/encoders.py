@@ -45,18 +45,24 @@ class Encoder(nn.Module):
 
 
 class MobileNetV2(Encoder):
-    """Sandler et al. 2018, torchvision's `mobilenet_v2`, without its last convolution."""
+    """Sandler et al. 2018, torchvision's `mobilenet_v2` without its last convolution.
+
+    Its layers are made here: to import torchvision takes seconds and 200 MB.
+    """
 
     CHANNELS: ClassVar = {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}
+    FIRST = 32  # channels of the first convolution
+    # Of each group of blocks, table 2: expansion, channels, blocks, stride of the first of them.
+    GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     ENDS = (2, 4, 7, 14, 18)  # of the stages within torchvision's `features`
 
     def __init__(self) -> None:
         super().__init__()
-        from torchvision.models import mobilenet_v2  # seconds and 200 MB, for compilers: not for who needs another
-
-        features = mobilenet_v2(weights=None).features[:18]
-        old = features[0][0]
-        features[0][0] = nn.Conv2d(1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=True)
+        features, channels = nn.Sequential(_normed(1, self.FIRST, 3, stride=2, bias=True)), self.FIRST
+        for expansion, out, count, first in self.GROUPS:
+            for number in range(count):
+                features.append(InvertedResidual(channels, out, 1 if number else first, expansion))
+                channels = out
         starts = (0, *self.ENDS[:-1])
         self.stages = nn.ModuleList(features[a:b] for a, b in zip(starts, self.ENDS, strict=True))
 
@@ -69,6 +75,26 @@ class MobileNetV2(Encoder):
             slope = 1 / torch.tensor(DEVIATION)
             own |= _gray_convolution(first, own[f"{first}.weight"], slope, -torch.tensor(MEAN) * slope)
         load_encoder(self, own, unused=())
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise convolution and linear bottleneck (Sandler et al. 2018, figure 4); torchvision's names."""
+
+    def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = expansion * channels
+        expand = [_normed(channels, inner, 1)] if expansion > 1 else []
+        bottleneck = nn.Conv2d(inner, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv = nn.Sequential(*expand, _normed(inner, inner, 3, stride, groups=inner), *bottleneck)
+        self.is_residual = stride == 1 and channels == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.is_residual else self.conv(x)
+
+
+def _normed(channels: int, out: int, side: int, stride: int = 1, groups: int = 1, bias: bool = False) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, out, side, stride, side // 2, groups=groups, bias=bias)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU6(inplace=True))
 
 
 class ResNet50V2(Encoder):
