@@ -26,10 +26,11 @@ def share_processors() -> None:
 
     GNU's OpenMP, which torch's packages for Linux carry, lets them spin for milliseconds. With GIMP or a browser at
     work on one of two processors, they spin away the time that the late one needs: with OpenMP's own count, 300000, a
-    changed stroke took 0.9 to 7 s. Too low a count sends them to sleep between any two steps of the network: its light
-    part on two threads then takes 66 ms (5000) instead of 40 (8000) or 34 (20000, and 300000). Beside a busy program
-    that is 87, 127 and 175 ms, but for a second only: then `Processors` leaves it one thread, which takes 53 (two Xeon
-    cores, 27 November 2026).
+    changed stroke took 0.9 to 7 s (`tests/bench/run --busy 1`). Too low a count sends them to sleep between any two
+    steps of the network: its light part on two threads then takes 66 ms (5000) instead of 40 (8000) or 34 (20000, and
+    300000). Beside a busy program that is 87, 127 and 175 ms, but for a second only: then `Processors` leaves it one
+    thread, which takes 53 (a loop around `Colorizer.predict` with one new stroke and a pause, two Xeon cores, 27
+    November 2026).
 
     numpy's OpenBLAS has threads of its own, which spin for 25 ms after each small product that needs none of them: a
     sixth of all that the service computed for a folder.
